@@ -1,0 +1,2 @@
+//! Data plane.
+fn main() {}

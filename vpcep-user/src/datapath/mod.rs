@@ -1,0 +1,205 @@
+//! The data plane as the rest of the controller sees it.
+//!
+//! [`Datapath`] is implemented by [`bpf`] (the kernel) and [`fake`] (control
+//! plane only, and unit tests). Writing goes through the reconciler alone;
+//! reading serves `sessions`, `stats`, `explain` and `status`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::model::EndpointId;
+use crate::reconcile::desired::{Desired, Report};
+
+pub mod fake;
+
+/// A data plane that can be made to match a [`Desired`] state and read back.
+///
+/// Calls block (system calls, no waiting on the network) and may come from
+/// several threads.
+pub trait Datapath: Send + Sync {
+    /// Makes the data plane match `desired`. Idempotent; a second call with the
+    /// same argument changes nothing. The failure of one object is in the
+    /// report and does not stop the others.
+    ///
+    /// # Errors
+    /// Only when nothing can be applied at all, such as lost maps.
+    fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError>;
+
+    /// Counters of one endpoint; `None` when the data plane does not have it.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn endpoint_stats(&self, endpoint: EndpointId) -> Result<Option<EndpointStats>, DatapathError>;
+
+    /// Packets dropped that belong to no endpoint, by reason name.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError>;
+
+    /// Live sessions, newest first, at most `limit`, of one endpoint or of all;
+    /// and how many match in all.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn sessions(
+        &self,
+        endpoint: Option<EndpointId>,
+        limit: usize,
+    ) -> Result<(Vec<SessionInfo>, u64), DatapathError>;
+
+    /// What the data plane knows of a neighbour (a backend or a router towards
+    /// it) in a VPC: its MAC once resolved.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError>;
+
+    /// Tables, their fill and memory, for `vpcep status`.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn status(&self) -> Result<DatapathStatus, DatapathError>;
+}
+
+/// Counters of one endpoint. Packets and bytes count what was forwarded, in IP
+/// bytes, seen from the client: `out` towards the backend, `in` back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Concurrent connections now.
+    pub connections: u64,
+    /// Most concurrent connections since the endpoint was made.
+    pub connections_peak: u64,
+    /// The limit in force.
+    pub connections_limit: u64,
+    /// Connections opened since the endpoint was made.
+    pub opened: u64,
+    /// Packets towards the backend.
+    pub packets_out: u64,
+    /// Packets back to clients.
+    pub packets_in: u64,
+    /// Bytes towards the backend.
+    pub bytes_out: u64,
+    /// Bytes back to clients.
+    pub bytes_in: u64,
+    /// Packets dropped or refused, by reason name; only reasons that occurred.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// One live session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The endpoint it belongs to.
+    pub endpoint: EndpointId,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// The client, in the consumer's VPC.
+    pub client: SocketAddrV4,
+    /// The endpoint address and port the client uses.
+    pub destination: SocketAddrV4,
+    /// The source the backend sees.
+    pub source: SocketAddrV4,
+    /// The backend.
+    pub backend: SocketAddrV4,
+    /// `syn-sent`, `syn-received`, `established`, `closing`, `closed`, `reset`.
+    pub state: String,
+    /// Seconds since it was opened.
+    pub age_secs: u64,
+    /// Seconds since its last packet.
+    pub idle_secs: u64,
+}
+
+/// What is known of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbour {
+    /// Nothing sends to it, so it is not looked for.
+    Unknown,
+    /// Asked for by ARP, no answer yet.
+    Unresolved,
+    /// Answered.
+    Resolved {
+        /// Its MAC.
+        mac: [u8; 6],
+    },
+}
+
+/// State of the data plane as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatapathStatus {
+    /// `bpf` or `none`.
+    pub kind: String,
+    /// Slots of the session table and how many are in use.
+    pub session_slots: u64,
+    /// Slots in use.
+    pub sessions: u64,
+    /// Endpoints in the kernel.
+    pub endpoints: u64,
+    /// Kernel memory of all maps, bytes.
+    pub memory_bytes: u64,
+    /// Map name → (entries in use where known, capacity, bytes).
+    pub maps: BTreeMap<String, MapStatus>,
+    /// The source range backends see, as a prefix.
+    pub snat_range: String,
+}
+
+/// One map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MapStatus {
+    /// Capacity in entries.
+    pub capacity: u64,
+    /// Kernel memory in bytes.
+    pub bytes: u64,
+}
+
+/// Why the data plane could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatapathError {
+    /// Loading the eBPF object failed.
+    #[error("cannot load the eBPF programs")]
+    Load(#[source] aya::EbpfError),
+    /// A map operation failed.
+    #[error("cannot {action} map {map}")]
+    Map {
+        /// What was attempted.
+        action: &'static str,
+        /// Name of the map.
+        map: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: aya::maps::MapError,
+    },
+    /// A system call failed.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted, on what.
+        action: String,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The pinned state of another version of vpcep.
+    #[error(
+        "maps pinned in {path} have layout version {found}, this vpcepd has {expected}: run vpcepd --detach with the version that made them, or remove the directory"
+    )]
+    Layout {
+        /// The directory.
+        path: String,
+        /// Version found.
+        found: u32,
+        /// Version of this program.
+        expected: u32,
+    },
+    /// A table is full.
+    #[error("table {table} is full at {capacity} entries: raise {setting}")]
+    Full {
+        /// What is full.
+        table: &'static str,
+        /// Its capacity.
+        capacity: u32,
+        /// The setting that raises it.
+        setting: &'static str,
+    },
+    /// A setting does not fit this host.
+    #[error("{0}")]
+    Setting(String),
+}

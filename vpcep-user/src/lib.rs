@@ -1,0 +1,1 @@
+//! The vpcep controller and command line as a library.

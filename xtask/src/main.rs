@@ -1,0 +1,2 @@
+//! Build, lint, test and demo commands.
+fn main() {}
