@@ -77,7 +77,8 @@ fn compile(compiler: Compiler, workspace: &Path, target_dir: &Path) -> Result<Pa
         Ok("big") => BIG_ENDIAN_TARGET,
         _ => LITTLE_ENDIAN_TARGET,
     };
-    let architecture = env::var("CARGO_CFG_TARGET_ARCH").context("cargo did not set CARGO_CFG_TARGET_ARCH")?;
+    let architecture =
+        env::var("CARGO_CFG_TARGET_ARCH").context("cargo did not set CARGO_CFG_TARGET_ARCH")?;
     // aya-ebpf reads the registers of the machine that will run the program.
     let architecture = format!("--cfg=bpf_target_arch=\"{architecture}\"");
     let flags = RUSTFLAGS.into_iter().chain([architecture.as_str()]).collect::<Vec<_>>().join("\x1f");
