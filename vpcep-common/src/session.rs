@@ -205,7 +205,15 @@ impl Word {
     /// State of the TCP connection.
     #[inline(always)]
     pub const fn tcp(self) -> tcp::State {
-        tcp::State::from_bits((self.0 >> 4) as u8 & 0xf)
+        tcp::State::from_bits(self.tcp_bits() as u8)
+    }
+
+    /// The four bits of the TCP state, as an index into tables of
+    /// [`tcp::State::COUNT`]: below 16 also in the eyes of the verifier, which
+    /// does not know the range of an enum.
+    #[inline(always)]
+    pub const fn tcp_bits(self) -> usize {
+        (self.0 >> 4) as usize & 0xf
     }
 
     /// Endpoint number.

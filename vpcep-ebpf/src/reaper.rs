@@ -44,7 +44,7 @@ fn reap(settings: &Settings, number: u32, now: u32) -> bool {
     let Some(session) = session::in_slot(number) else { return false };
     // SAFETY: a pointer into the map.
     let idle = now.wrapping_sub(unsafe { (*session.slot).last_seen });
-    let mut allowed = settings.idle[session.word.tcp() as usize & (State::COUNT - 1)];
+    let mut allowed = settings.idle[session.word.tcp_bits()];
     // Nothing flows through an endpoint that is not accepted: its sessions go
     // as fast as reset ones.
     let accepted = endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
