@@ -6,7 +6,7 @@ use crate::be::Be32;
 /// is always matched whole, so a prefix length is [`ENDPOINT_BITS`] plus that
 /// of the client prefix.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AclKey {
     /// Endpoint number.
     pub endpoint: Be32,

@@ -5,7 +5,7 @@ use crate::be::Be32;
 
 /// Key of `INTERFACES`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceKey {
     /// Kernel interface index.
     pub ifindex: u32,
@@ -50,7 +50,7 @@ pub mod attachment_flags {
 
 /// Key of `NEIGHBOURS`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NeighbourKey {
     /// Address of the neighbour.
     pub address: Be32,

@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 
 /// A 16-bit number (a port) in network byte order.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Be16(pub u16);
 
 impl Be16 {
@@ -23,7 +23,7 @@ impl Be16 {
 
 /// A 32-bit number (an IPv4 address) in network byte order.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Be32(pub u32);
 
 impl Be32 {

@@ -6,7 +6,7 @@ use crate::limits::RING_SIZE;
 /// Key of `ENDPOINTS`: one mapped port of one endpoint; with port and protocol
 /// 0, the address itself (which ARP answers for).
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointKey {
     /// Endpoint address.
     pub address: Be32,
@@ -99,7 +99,7 @@ impl Default for Ring {
 
 /// One server.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Backend {
     /// Address in the provider VPC.
     pub address: Be32,

@@ -20,4 +20,4 @@ pub const MAX_ACL_ENTRIES: u32 = 262_144;
 /// Positions in an endpoint's backend ring; a power of two.
 pub const RING_SIZE: usize = 64;
 /// Sessions the reaper frees in one run.
-pub const REAP_BATCH: u32 = 256;
+pub const REAP_BATCH: u32 = 64;

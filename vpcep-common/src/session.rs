@@ -43,7 +43,7 @@ pub const fn seconds(ticks: u32) -> u64 {
 
 /// Key of `FLOWS`: the flow as the client sends it.
 #[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// Client address.
     pub source: Be32,

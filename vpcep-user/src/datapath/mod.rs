@@ -14,6 +14,7 @@ use crate::model::{Cidr, EndpointId};
 use crate::reconcile::desired::{Desired, Report};
 
 pub mod fake;
+pub mod object;
 
 /// Opens the data plane the settings ask for.
 ///
