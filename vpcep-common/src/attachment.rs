@@ -44,6 +44,8 @@ pub mod attachment_flags {
     pub const TAKES_XDP_FRAMES: u16 = 1 << 0;
     /// The XDP program runs in generic mode, where any device can be a target.
     pub const XDP_GENERIC: u16 = 1 << 1;
+    /// An XDP program runs in front of TC here.
+    pub const HAS_XDP: u16 = 1 << 3;
     /// The host has a global IPv6 address of its own here: IPv6 is left to it.
     pub const HOST_IPV6: u16 = 1 << 2;
 }

@@ -92,13 +92,10 @@ drop_reasons! {
     WrongBackend = 16, "wrong_backend";
     /// The hop limit ran out here.
     TtlExceeded = 17, "ttl_exceeded";
-    /// A connection request whose checksum is wrong: on veth with XDP, the
-    /// sender leaves checksums to be completed (switch its tx offload off).
-    BadChecksum = 18, "bad_checksum";
     /// A client source inside the range that is ours for translation.
-    ReservedSource = 19, "reserved_source";
+    ReservedSource = 18, "reserved_source";
     /// Two CPUs changed one session at once; the sender's retransmission settles it.
-    Contended = 20, "contended";
+    Contended = 19, "contended";
 }
 
 impl DropReason {

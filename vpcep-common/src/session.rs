@@ -19,7 +19,7 @@
 //!
 //! Clearing `COUNTED` obliges the clearer to lower the endpoint's counter, once.
 //! The other fields belong to the claimer until LIVE; then only `last_seen`,
-//! `generation`, `attachment` and `client_mac` change, by plain stores. A reader
+//! `generation`, `attachment`, `client_mac` and `left_to_tc` change, by plain stores. A reader
 //! reads `word`, compares the key, and reads `word` again: equal words mean that
 //! the fields belong together, because every claim raises the incarnation.
 
@@ -113,8 +113,10 @@ pub struct Slot {
     pub client_mac: [u8; 6],
     /// IANA protocol number.
     pub protocol: u8,
+    /// [`left_to_tc`]: sides whose packets XDP leaves alone.
+    pub left_to_tc: u8,
     /// Zero; room for per-session rewriting state.
-    pub reserved: [u8; 11],
+    pub reserved: [u8; 10],
 }
 const _: () = assert!(size_of::<Slot>() == 64);
 
@@ -132,6 +134,17 @@ impl Slot {
             pad: 0,
         }
     }
+}
+
+/// Bits of [`Slot::left_to_tc`]: XDP passed the handshake packet of that side on
+/// to TC, because its checksum was still to be completed (a sender on veth with
+/// tx offload) or because its way out takes no redirected frames. The rest of
+/// the connection goes the same way.
+pub mod left_to_tc {
+    /// Packets from the client.
+    pub const CLIENT: u8 = 1 << 0;
+    /// Packets from the backend.
+    pub const BACKEND: u8 = 1 << 1;
 }
 
 /// What a slot is being used for.

@@ -20,7 +20,7 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::Backend;
 use vpcep_common::hash::siphash;
 use vpcep_common::limits::RING_SIZE;
-use vpcep_common::session::FlowKey;
+use vpcep_common::session::{FlowKey, left_to_tc};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::{Side, flags};
@@ -168,6 +168,10 @@ fn forward_known<P: Packet>(
     session: &Session,
 ) -> Result<Decision, Refusal> {
     let endpoint = session.word.endpoint();
+    // SAFETY: a pointer into the map.
+    if !packet.handles(unsafe { (*session.slot).left_to_tc } & left_to_tc::CLIENT != 0) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
     if let Err(mut refusal) = check_policy(session) {
         session.cut();
         refusal.reset &= headers.flags & flags::RST == 0;
@@ -278,10 +282,11 @@ fn forward_new<P: Packet>(
     if headers.ttl <= 1 {
         return Err(Refusal::of(mapping.endpoint, DropReason::TtlExceeded));
     }
-    if !packet.is_checksum_right(headers) {
-        return Err(Refusal::of(mapping.endpoint, DropReason::BadChecksum));
+    if !packet.can_keep_checksum(headers) {
+        return Ok(Decision::Done(Verdict::Pass));
     }
-    let session = open(scene, headers, flow, &policy, &mapping, backend, over)?;
+    let left_to_tc = if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 };
+    let session = open(scene, headers, flow, &policy, &mapping, backend, left_to_tc, over)?;
     Ok(towards_backend(scene, &session, mac, out))
 }
 
@@ -307,6 +312,7 @@ fn open(
     policy: &Policy,
     mapping: &Mapping,
     backend: &Backend,
+    left_to_tc: u8,
     over: Option<Session>,
 ) -> Result<Session, Refusal> {
     let indexed = over.is_some();
@@ -341,6 +347,7 @@ fn open(
         next_hop: backend.next_hop,
         attachment: scene.attachment_number as u16,
         client_mac: headers.source_mac,
+        left_to_tc,
     };
     session::publish(&claim, flow, &opening, indexed, scene.now).map_err(|reason| match reason {
         DropReason::IndexFull => policy.refuse(reason),
@@ -366,6 +373,7 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     let (provider_vpc, destination_mac, back) = (slot.provider_vpc, slot.client_mac, slot.attachment);
     let (source, source_port) = (slot.endpoint, slot.endpoint_port);
     let (destination, destination_port) = (slot.client, slot.client_port);
+    let is_left = slot.left_to_tc & left_to_tc::BACKEND != 0;
     if !session.is_unchanged() {
         return Err(Refusal::silent(DropReason::Contended));
     }
@@ -378,7 +386,17 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
         return Err(Refusal::of(endpoint, DropReason::WrongBackend));
     }
     let out = neighbour::attachment(u32::from(back)).ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
-    if !packet.can_leave(scene.attachment, out) {
+    // The handshake tells how the backend's packets are to be treated.
+    if headers.flags & flags::SYN != 0 {
+        if !packet.can_keep_checksum(headers) {
+            return Ok(Decision::Done(Verdict::Pass));
+        }
+        if packet.was_left(scene.attachment) {
+            // SAFETY: a pointer into the map; a plain store by design.
+            unsafe { (*session.slot).left_to_tc |= left_to_tc::BACKEND };
+        }
+    }
+    if !packet.can_leave(scene.attachment, out) || !packet.handles(is_left) {
         return Ok(Decision::Done(Verdict::Pass));
     }
     let to = Rewrite { source_mac: out.mac, destination_mac, source, source_port, destination, destination_port };

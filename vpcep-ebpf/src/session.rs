@@ -192,6 +192,8 @@ pub struct Opening {
     pub attachment: u16,
     /// Who sends the client's packets.
     pub client_mac: [u8; 6],
+    /// See `vpcep_common::session::left_to_tc`.
+    pub left_to_tc: u8,
 }
 
 /// Fills a claimed and counted slot, puts it into the index unless it is there
@@ -217,6 +219,7 @@ pub fn publish(claim: &Claim, flow: &FlowKey, opening: &Opening, indexed: bool, 
     slot.attachment = opening.attachment;
     slot.client_mac = opening.client_mac;
     slot.protocol = flow.protocol;
+    slot.left_to_tc = opening.left_to_tc;
     if !indexed && let Err(error) = FLOWS.insert(flow, claim.number, u64::from(BPF_NOEXIST)) {
         lower(claim.word.endpoint());
         abandon(claim, now);

@@ -60,9 +60,16 @@ pub trait Packet {
     /// checksum. Invalidates pointers.
     fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32);
 
-    /// Whether the TCP checksum of a segment without payload is complete and right.
-    /// A hook that sees checksums before they are completed answers yes.
-    fn is_checksum_right(&self, headers: &Headers) -> bool;
+    /// Whether this hook can keep the TCP checksum of a sender right, judged by
+    /// a segment of its handshake: XDP cannot when it is still to be completed.
+    fn can_keep_checksum(&self, headers: &Headers) -> bool;
+
+    /// Whether this hook handles a side of a session that may have been left
+    /// to TC.
+    fn handles(&self, is_left_to_tc: bool) -> bool;
+
+    /// Whether another hook saw this packet before and left it to this one.
+    fn was_left(&self, attachment: &Attachment) -> bool;
 
     /// Cuts the frame to `len` bytes. Invalidates pointers.
     fn trim(&mut self, len: u32) -> bool;

@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
 use aya_ebpf::programs::TcContext;
-use vpcep_common::attachment::Attachment;
+use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
 use super::Packet;
@@ -91,8 +91,18 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
-    fn is_checksum_right(&self, _headers: &Headers) -> bool {
+    fn can_keep_checksum(&self, _headers: &Headers) -> bool {
         true
+    }
+
+    #[inline(always)]
+    fn handles(&self, _is_left_to_tc: bool) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn was_left(&self, attachment: &Attachment) -> bool {
+        attachment.flags & attachment_flags::HAS_XDP != 0
     }
 
     #[inline(always)]

@@ -1,9 +1,7 @@
 //! Packets at the XDP hook: the frame as it came from the wire, tags and all.
 
-use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
-use network_types::tcp::TcpHdr;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
@@ -70,7 +68,7 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn is_checksum_right(&self, headers: &Headers) -> bool {
+    fn can_keep_checksum(&self, headers: &Headers) -> bool {
         let length = headers.segment_len();
         let mut sum = csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
         // Fifteen words are the longest TCP header; one with payload is not judged.
@@ -89,6 +87,16 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn handles(&self, is_left_to_tc: bool) -> bool {
+        !is_left_to_tc
+    }
+
+    #[inline(always)]
+    fn was_left(&self, _attachment: &Attachment) -> bool {
+        false
+    }
+
+    #[inline(always)]
     fn trim(&mut self, len: u32) -> bool {
         let delta = len as i32 - self.len() as i32;
         // SAFETY: the context of this run.
@@ -103,10 +111,7 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn send(&mut self, to: &Attachment) -> i32 {
-        let _ = self.context.as_ptr();
         // SAFETY: no pointer is involved.
         unsafe { bpf_redirect(to.ifindex, 0) as i32 }
     }
 }
-
-const _: () = assert!(TcpHdr::LEN == 20);
