@@ -10,6 +10,7 @@ mod network;
 mod owner;
 mod service;
 
+pub use owner::{NumbersId, QuotaId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
