@@ -1,6 +1,8 @@
 //! The vpcep controller and command line as a library.
+pub mod api;
 pub mod controller;
 pub mod datapath;
+pub mod explain;
 pub mod model;
 pub mod reconcile;
 pub mod store;

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use derive::servers;
 pub use error::ControlError;
 pub use state::{Scope, State, Tx};
 
