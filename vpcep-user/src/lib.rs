@@ -1,4 +1,5 @@
 //! The vpcep controller and command line as a library.
+pub mod cli;
 pub mod client;
 pub mod datapath;
 pub mod model;
