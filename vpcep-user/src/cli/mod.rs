@@ -61,7 +61,7 @@ Examples:
   vpcep --account acme vpc create net1 --cidr 10.0.0.0/24
   vpcep --account acme service create --vpc net1 --backend web --port 80:8080 --name shop
   vpcep --account acme endpoint create --service shop --vpc net1 --subnet front --wait
-  vpcep --server http://192.0.2.10:8080 --token TOKEN endpoint list -o json
+  vpcep --server http://192.0.2.10:8774 --token TOKEN endpoint list -o json
 
 Exit status: 0 done; 1 refused (code and text on standard error) or not
 reached; 2 wrong usage, nothing was sent.";

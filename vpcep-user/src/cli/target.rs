@@ -29,7 +29,7 @@ pub struct TargetArgs {
     )]
     socket: PathBuf,
 
-    /// Controller to call over TCP instead of the socket, such as http://192.0.2.10:8080; needs a token
+    /// Controller to call over TCP instead of the socket, such as http://192.0.2.10:8774; needs a token
     #[arg(long, global = true, value_name = "URL", env = "VPCEP_SERVER")]
     server: Option<ServerUrl>,
 

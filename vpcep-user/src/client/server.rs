@@ -63,13 +63,13 @@ impl ServerUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerUrlError {
     /// Not a URL at all.
-    #[error("not a URL such as http://192.0.2.10:8080")]
+    #[error("not a URL such as http://192.0.2.10:8774")]
     Syntax(#[source] InvalidUri),
     /// A scheme other than http, or none.
-    #[error("the scheme must be http, as in http://192.0.2.10:8080")]
+    #[error("the scheme must be http, as in http://192.0.2.10:8774")]
     Scheme,
     /// User information, path or query after the host.
-    #[error("only a host and a port may follow http://, as in http://192.0.2.10:8080")]
+    #[error("only a host and a port may follow http://, as in http://192.0.2.10:8774")]
     Extra,
 }
 

@@ -23,7 +23,7 @@ use crate::model::{Description, ServiceName};
 pub enum Command {
     /// Offer a backend to others as an endpoint service
     ///
-    /// Example: vpcep service create --vpc net2 --backend web --port 80:8080 --port 53:53/udp --name shop
+    /// Example: vpcep service create --vpc net2 --backend web --port 80:8080 --port 443:8443 --name shop
     Create(CreateArgs),
     /// Show the own services
     List(ListArgs),
