@@ -23,7 +23,7 @@ pub enum Command {
     ///
     /// Example: vpcep endpoint create --service region1.shop.SERVICE_ID --vpc net1 --subnet front --wait
     Create(CreateArgs),
-    /// Show all own endpoints, or those in one VPC
+    /// Show your endpoints, or those in one VPC
     List {
         #[command(flatten)]
         of: vpc::Filter,
@@ -36,6 +36,10 @@ pub enum Command {
     /// Change who may use an endpoint, or what refused clients get
     ///
     /// Example: vpcep endpoint update 16777510 --allow-from 10.0.0.0/28 10.0.0.200
+    // The usage that clap makes up puts the endpoint where --allow-from would take it.
+    #[command(
+        override_usage = "vpcep endpoint update <ENDPOINT> <--allow-from <CIDR>...|--allow-all|--refusal <REFUSAL>>"
+    )]
     Update(UpdateArgs),
     /// Delete an endpoint in any state; its flows end
     Delete {
@@ -49,7 +53,7 @@ pub enum Command {
 /// Arguments of `endpoint create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// Service to connect to: full name, id, or name of an own one
+    /// Service to connect to: full name, id, or name of one of yours
     #[arg(long)]
     service: Reference,
     /// VPC of the clients, by name or id

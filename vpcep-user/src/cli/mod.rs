@@ -6,8 +6,8 @@
 //!
 //! One file per noun, each with its commands: a clap struct for what was typed,
 //! a request for what it means, a table of columns for what is shown. Around
-//! them [`value`] parses single arguments, [`target`] finds the controller,
-//! [`resolve`] turns names into ids, [`wait`] waits and [`output`] prints.
+//! them `value` parses single arguments, `target` finds the controller,
+//! `resolve` turns names into ids, `wait` waits and `output` prints.
 //!
 //! Exit codes: 0 done, 1 refused or not reached, 2 wrongly typed (nothing was
 //! sent).

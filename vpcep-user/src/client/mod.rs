@@ -2,7 +2,7 @@
 //!
 //! Owns the way to the controller ([`Server`], timeouts, token), the form of a
 //! request (paths, wrappers, pages) and the reading of its answer. What the
-//! resources look like is in [`objects`], who asks for them and how they are
+//! resources look like is in `objects`, who asks for them and how they are
 //! shown is left to `cli`. Source: `docs/http-api.md` and the VPCEP v1 API
 //! reference of the public clouds.
 //!

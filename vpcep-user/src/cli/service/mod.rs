@@ -25,9 +25,9 @@ pub enum Command {
     ///
     /// Example: vpcep service create --vpc net2 --backend web --port 80:8080 --port 443:8443 --name shop
     Create(CreateArgs),
-    /// Show the own services
+    /// Show your services
     List(ListArgs),
-    /// Show one own service
+    /// Show one of your services
     Show {
         /// Id, full name or name
         service: Reference,
@@ -70,7 +70,7 @@ pub enum Command {
         #[arg(required = true, value_name = "PERMISSION")]
         permissions: Vec<value::Permission>,
     },
-    /// Show who may connect besides the own account
+    /// Show who may connect besides your account
     Permissions {
         /// Id, full name or name
         service: Reference,
