@@ -26,8 +26,8 @@ const COLUMNS: &[Column<Session>] = &[
     Column::whole("SOURCE", |session| session.source.clone()),
     Column::whole("BACKEND", |session| session.backend.clone()),
     Column::whole("STATE", |session| session.state.clone()),
-    Column::whole("AGE S", |session| session.age_secs.to_string()),
-    Column::whole("IDLE S", |session| session.idle_secs.to_string()),
+    Column::whole("AGE SECS", |session| session.age_secs.to_string()),
+    Column::whole("IDLE SECS", |session| session.idle_secs.to_string()),
 ];
 
 impl Args {
