@@ -137,7 +137,11 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "service reject shop {endpoint}", Prints(&[("/connections/0/status", "rejected")])),
     step(PROVIDER, "service accept shop {endpoint}", Prints(&[("/connections/0/id", "{endpoint}")])),
     // Limits.
-    step(Operator, "quota set endpoint=2 --account consumer", Prints(&[("/resources", "*")])),
+    step(
+        Operator,
+        "quota set endpoint=2 --account consumer",
+        Prints(&[("/quotas/endpoint", "2"), ("/project_id", "*")]),
+    ),
     step(CONSUMER, "quota show", Prints(&[("/resources/2/type", "connection"), ("/resources/1/used", "2")])),
     step(CONSUMER, "quota set endpoint=9", Refused("EndPoint.0004")),
     step(
