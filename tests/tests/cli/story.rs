@@ -140,7 +140,7 @@ pub const STORY: &[Step] = &[
     step(
         Operator,
         "quota set endpoint=2 --account consumer",
-        Prints(&[("/quotas/endpoint", "2"), ("/project_id", "*")]),
+        Prints(&[("/resources/1/type", "endpoint"), ("/resources/1/quota", "2")]),
     ),
     step(CONSUMER, "quota show", Prints(&[("/resources/2/type", "connection"), ("/resources/1/used", "2")])),
     step(CONSUMER, "quota set endpoint=9", Refused("EndPoint.0004")),

@@ -10,8 +10,17 @@ use super::App;
 use super::auth::{InProject, Operator};
 use super::error::ApiError;
 use super::request::{Body, Params, require};
-use crate::controller::quotas;
+use crate::controller::quotas::{self, Usage};
+use crate::controller::{Scope, State};
 use crate::model::{Endpoint, QuotaChange};
+
+fn service_row(usage: &Usage) -> Value {
+    json!({"type": "endpoint_service", "used": usage.services, "quota": usage.limits.services})
+}
+
+fn endpoint_row(usage: &Usage) -> Value {
+    json!({"type": "endpoint", "used": usage.endpoints, "quota": usage.limits.endpoints})
+}
 
 /// `GET`: without `type` the two the contract knows.
 pub async fn show(
@@ -20,17 +29,14 @@ pub async fn show(
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
     let usage = app.read(move |state| Ok(quotas::usage(state, scope))).await?;
-    let row = |kind: &str, used: u64, quota: u32| json!({"type": kind, "used": used, "quota": quota});
-    let services = || row("endpoint_service", usage.services as u64, usage.limits.services);
-    let endpoints = || row("endpoint", usage.endpoints as u64, usage.limits.endpoints);
     let resources = match params.get("type") {
-        None => vec![services(), endpoints()],
-        Some("endpoint_service") => vec![services()],
-        Some("endpoint") => vec![endpoints()],
+        None => vec![service_row(&usage), endpoint_row(&usage)],
+        Some("endpoint_service") => vec![service_row(&usage)],
+        Some("endpoint") => vec![endpoint_row(&usage)],
         Some("connection") => {
             // The limit is each endpoint's: what is used of it is the fullest one's use.
             let fullest = app.blocking(move |app| {
-                let of_scope = |state: &crate::controller::State| {
+                let of_scope = |state: &State| {
                     state.visible::<Endpoint>(scope).into_iter().map(|e| e.id).collect::<Vec<_>>()
                 };
                 let mut fullest = 0;
@@ -40,7 +46,8 @@ pub async fn show(
                 }
                 Ok(fullest)
             });
-            vec![row("connection", fullest.await?, usage.limits.connections)]
+            let used = fullest.await?;
+            vec![json!({"type": "connection", "used": used, "quota": usage.limits.connections})]
         }
         Some(other) => {
             return Err(ApiError::Field {
@@ -77,13 +84,9 @@ pub async fn set(
     let project = request.project_id.map(|id| id.parse()).transpose().map_err(ApiError::Project)?;
     let Limits { endpoint_service, endpoint, connection } = require("quotas", request.quotas)?;
     let change = QuotaChange { services: endpoint_service, endpoints: endpoint, connections: connection };
-    let limits = app.write(move |tx| quotas::set(tx, project, change)).await?;
-    Ok(Json(json!({
-        "project_id": project.map(|id| id.to_string()),
-        "quotas": {
-            "endpoint_service": limits.services,
-            "endpoint": limits.endpoints,
-            "connection": limits.connections,
-        },
-    })))
+    app.write(move |tx| quotas::set(tx, project, change)).await?;
+    let scope = project.map_or(Scope::Every, Scope::Project);
+    let usage = app.read(move |state| Ok(quotas::usage(state, scope))).await?;
+    let connection = json!({"type": "connection", "used": null, "quota": usage.limits.connections});
+    Ok(Json(json!({"quotas": {"resources": [service_row(&usage), endpoint_row(&usage), connection]}})))
 }

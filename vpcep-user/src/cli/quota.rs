@@ -55,9 +55,7 @@ async fn show(client: &Client) -> Result<Answer> {
     {
         all.append(more);
     }
-    let json = quotas["quotas"].take();
-    let rows: Quotas = serde_json::from_value(json.clone()).context("cannot read the quotas")?;
-    Ok(Answer::table(json, None, &rows.resources, COLUMNS))
+    answer(quotas)
 }
 
 async fn set(client: &Client, settings: &[QuotaSetting]) -> Result<Answer> {
@@ -68,6 +66,13 @@ async fn set(client: &Client, settings: &[QuotaSetting]) -> Result<Answer> {
         body["project_id"] = json!(project_id);
     }
     let path = Client::operator_path(&["quotas"]);
-    let limits = client.send(Method::PUT, &path, Some(body)).await.context("cannot set quotas")?;
-    Ok(Answer::record(limits))
+    let quotas = client.send(Method::PUT, &path, Some(body)).await.context("cannot set quotas")?;
+    answer(quotas)
+}
+
+/// The API wraps quotas in `quotas`.
+fn answer(mut wrapped: Value) -> Result<Answer> {
+    let json = wrapped["quotas"].take();
+    let rows: Quotas = serde_json::from_value(json.clone()).context("cannot read the quotas")?;
+    Ok(Answer::table(json, None, &rows.resources, COLUMNS))
 }

@@ -43,7 +43,7 @@ async fn commands_send_what_was_typed_in_the_words_of_the_api() {
         "status":"creating","ports":[]}"#;
     let endpoint = r#"{"id":"e","marker_id":1,"status":"creating","endpoint_service_id":"s",
         "endpoint_service_name":"r.s","vpc_id":"v"}"#;
-    let quotas = r#"{"project_id":null,"quotas":{"endpoint_service":20,"endpoint":7,"connection":9}}"#;
+    let quotas = r#"{"quotas":{"resources":[{"type":"connection","used":null,"quota":9}]}}"#;
     let cases: &[(String, &[&str], &str, Value)] = &[
         (
             format!(
