@@ -42,7 +42,7 @@ fn control_characters_do_not_reach_the_terminal() {
 #[test]
 fn records_show_every_field_in_a_line() {
     let json = json!({
-        "a_null": null, "b_flag": true, "c_list": ["x", "y"], "d_none": [],
+        "a_null": null, "b_flag": true, "c_list": ["x", "y"], "d_none": [], "d_text": "",
         "e_object": {"x": 1, "y": "z"},
         "f_objects": [{"port": 1}, {"port": 2}],
         "g_deep": {"kind": "none", "maps": {"SESSIONS": {"bytes": 8, "capacity": 4}}},
@@ -52,6 +52,7 @@ a_null                -
 b_flag                yes
 c_list                x, y
 d_none                -
+d_text                -
 e_object              x=1 y=z
 f_objects             port=1
                       port=2
