@@ -5,6 +5,8 @@
 //! ([`datapath`]). [`api`] is the only way in from outside.
 
 pub mod api;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod controller;
 pub mod datapath;
