@@ -279,7 +279,11 @@ fn owner_of(world: &str) -> Option<u32> {
     pid.parse().ok()
 }
 
-fn require_root() -> Result<()> {
+/// That this process may make worlds.
+///
+/// # Errors
+/// When it is not root.
+pub fn require_root() -> Result<()> {
     // SAFETY: geteuid has no preconditions and cannot fail.
     let user = unsafe { libc::geteuid() };
     ensure!(
