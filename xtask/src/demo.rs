@@ -30,7 +30,7 @@ const ENDPOINT: &str = "10.0.0.100";
 const BEFORE_THE_CUT: Duration = Duration::from_secs(2);
 
 /// The most the cut may take.
-const CUT_TIMEOUT: Duration = Duration::from_secs(5);
+const CUT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

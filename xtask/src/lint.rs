@@ -4,22 +4,28 @@ use anyhow::Result;
 
 use crate::run::Step;
 
-/// Opens unstable features to the eBPF crates, which the stable compiler is to
-/// check for the host here; `vpcep-user/build.rs` has the reasons.
-const UNSTABLE_CRATES: &str = "aya_ebpf,vpcep_bpf";
+/// The eBPF crates use unstable features, and have no unwinding. The stable
+/// compiler can check them for the host all the same, which is the only way:
+/// clippy and a compiled `core` for the BPF target are nowhere to be had
+/// together. `vpcep-user/build.rs` says what the features are.
+const EBPF_ON_HOST: [(&str, &str); 2] =
+    [("RUSTC_BOOTSTRAP", "aya_ebpf,vpcep_bpf"), ("CARGO_PROFILE_DEV_PANIC", "abort")];
 
 /// Runs every check and stops at the first that fails.
 pub fn lint() -> Result<()> {
     let deny = ["--", "--deny", "warnings"];
     let host = ["--workspace", "--exclude", "vpcep-ebpf"];
+    let ebpf = ["--package", "vpcep-ebpf"];
     Step::cargo("rustfmt", &["fmt", "--all", "--check"]).run()?;
-    Step::cargo("clippy", &[&["clippy"], &host[..], &["--all-targets"], &deny[..]].concat()).run()?;
-    // Linting needs no BPF target: clippy and a compiled core for it are
-    // nowhere to be had together.
-    Step::cargo("clippy of the data plane", &[&["clippy", "--package", "vpcep-ebpf"], &deny[..]].concat())
-        .env("RUSTC_BOOTSTRAP", UNSTABLE_CRATES)
-        .run()?;
-    Step::cargo("rustdoc", &[&["doc", "--no-deps"], &host[..]].concat())
-        .env("RUSTDOCFLAGS", "--deny warnings")
-        .run()
+    Step::cargo("clippy", &[&["clippy", "--all-targets"], &host[..], &deny].concat()).run()?;
+    on_host(Step::cargo("clippy of the data plane", &[&["clippy"], &ebpf[..], &deny].concat())).run()?;
+    let documentation = Step::cargo("rustdoc", &[&["doc", "--no-deps"], &host[..]].concat());
+    documentation.env("RUSTDOCFLAGS", "--deny warnings").run()?;
+    let documentation =
+        Step::cargo("rustdoc of the data plane", &[&["doc", "--no-deps"], &ebpf[..]].concat());
+    on_host(documentation.env("RUSTDOCFLAGS", "--deny warnings")).run()
+}
+
+fn on_host(step: Step) -> Step {
+    EBPF_ON_HOST.iter().fold(step, |step, (variable, value)| step.env(variable, value))
 }
