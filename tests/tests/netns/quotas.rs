@@ -1,6 +1,6 @@
 //! Quotas of a project, set by the operator.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::cli::number_at;
 use vpcep_tests::tenant::endpoint_create;
 use vpcep_tests::{Offer, World};
@@ -25,11 +25,9 @@ fn creating_beyond_a_quota_is_refused(world: &mut World) -> Result<()> {
     account.connect(&clients, &service, &[])?;
     account.cli.refused(&endpoint_create(&clients, &service), QUOTA_EXCEEDED)?;
     let shown = account.cli.json(&["quota", "show"])?;
-    let endpoints = shown.pointer("/quotas/resources").or_else(|| shown.pointer("/resources"));
-    let endpoints = endpoints
-        .and_then(|rows| rows.as_array())
-        .and_then(|rows| rows.iter().find(|row| row["type"] == "endpoint"));
-    let endpoints = endpoints.ok_or_else(|| anyhow::anyhow!("no quota of endpoints in {shown}"))?;
+    let rows = shown["resources"].as_array().with_context(|| format!("no quotas in {shown}"))?;
+    let endpoints = rows.iter().find(|row| row["type"] == "endpoint");
+    let endpoints = endpoints.with_context(|| format!("no quota of endpoints in {shown}"))?;
     ensure!((number_at(endpoints, "/used")?, number_at(endpoints, "/quota")?) == (2, 2), "{endpoints}");
 
     account.cli.json(&["endpoint", "delete", &first.id, "--wait"])?;
