@@ -1,2 +1,72 @@
-//! Data plane.
+//! The vpcep data plane: what the kernel runs on every packet of an attached VPC.
+//!
+//! Program entry points and the panic handler, nothing else. The story of a
+//! packet is in [`pipeline`].
+#![no_std]
+#![cfg_attr(target_arch = "bpf", no_main)]
+// Atomics that return the old value: `core::sync::atomic` has none for BPF.
+#![feature(core_intrinsics)]
+#![allow(internal_features, reason = "core_intrinsics, see atomic.rs")]
+
+mod acl;
+mod arp;
+mod atomic;
+mod counters;
+mod endpoint;
+mod maps;
+mod neighbour;
+mod packet;
+mod parse;
+mod pipeline;
+mod reaper;
+mod reset;
+mod rewrite;
+mod session;
+mod snat;
+mod verdict;
+
+use aya_ebpf::macros::{classifier, raw_tracepoint, xdp};
+use aya_ebpf::programs::{RawTracePointContext, TcContext, XdpContext};
+
+use crate::packet::{tc::TcPacket, xdp::XdpPacket};
+
+/// XDP hook of an attached interface.
+#[xdp]
+pub fn vpcep_xdp(context: XdpContext) -> u32 {
+    let mut packet = XdpPacket::new(context);
+    let verdict = pipeline::process(&mut packet);
+    verdict.xdp_action()
+}
+
+/// TC ingress hook of an attached interface. It is attached beside XDP too, for
+/// what XDP leaves: tagged frames, and packets that must leave by a device
+/// which takes no redirected frames.
+#[classifier]
+pub fn vpcep_tc(context: TcContext) -> i32 {
+    let mut packet = TcPacket::new(context);
+    let verdict = pipeline::process(&mut packet);
+    verdict.tc_action()
+}
+
+/// Frees the sessions listed in `REAP_LIST`. Never attached: user space runs it
+/// with the number of entries as its argument, so that it completes even when
+/// user space is killed meanwhile.
+#[raw_tracepoint]
+pub fn vpcep_reap(context: RawTracePointContext) -> i32 {
+    reaper::run(&context)
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// The programs run in the kernel only; a host build is for lints.
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}

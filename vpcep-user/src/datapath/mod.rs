@@ -6,11 +6,101 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::model::EndpointId;
+use crate::model::{Cidr, EndpointId};
 use crate::reconcile::desired::{Desired, Report};
 
 pub mod fake;
+pub mod object;
+
+/// Opens the data plane the settings ask for.
+///
+/// # Errors
+/// When the kernel refuses what the data plane needs, or a setting does not fit
+/// this host.
+pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathError> {
+    match settings.kind {
+        DatapathKind::None => Ok(Arc::new(fake::FakeDatapath::new(settings))),
+        DatapathKind::Bpf => {
+            Err(DatapathError::Setting("the bpf data plane is not built in: run with --datapath none".into()))
+        }
+    }
+}
+
+/// Removes everything the data plane has put into the kernel: programs, maps
+/// and addresses. Nothing there is not an error.
+///
+/// # Errors
+/// When the kernel refuses to let go of something.
+pub fn detach(settings: &DatapathSettings) -> Result<(), DatapathError> {
+    match settings.kind {
+        DatapathKind::None => Ok(()),
+        DatapathKind::Bpf => {
+            Err(DatapathError::Setting("the bpf data plane is not built in: nothing to detach".into()))
+        }
+    }
+}
+
+/// Which data plane to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DatapathKind {
+    /// eBPF programs in the kernel.
+    #[default]
+    Bpf,
+    /// No packets at all: the control plane alone.
+    None,
+}
+
+/// What the data plane needs to know once, when it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatapathSettings {
+    /// Which data plane.
+    pub kind: DatapathKind,
+    /// The sources backends see; inside 198.19.128.0/17, /26 to /32.
+    pub snat_range: Cidr,
+    /// Most endpoints on this host.
+    pub max_endpoints: u32,
+    /// Most sessions the index holds, both directions of a flow counted once.
+    pub max_sessions: u32,
+    /// Where programs and maps are pinned, so that flows outlive this process.
+    pub bpffs: PathBuf,
+    /// How long an idle session is kept, by state.
+    pub timeouts: Timeouts,
+}
+
+/// Idle times after which a session, or a source port, may be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Established, both directions seen (RFC 5382 asks for at least 2 h 4 min).
+    pub tcp_established: Duration,
+    /// Handshake not finished.
+    pub tcp_transitory: Duration,
+    /// One side has closed.
+    pub tcp_closing: Duration,
+    /// Both sides have closed.
+    pub tcp_time_wait: Duration,
+    /// A reset was seen.
+    pub tcp_reset: Duration,
+    /// How long a source port rests before it serves another flow.
+    pub port_rest: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_established: Duration::from_secs(7440),
+            tcp_transitory: Duration::from_secs(240),
+            tcp_closing: Duration::from_secs(240),
+            tcp_time_wait: Duration::from_secs(10),
+            tcp_reset: Duration::from_secs(10),
+            port_rest: Duration::from_secs(120),
+        }
+    }
+}
 
 /// A data plane that can be made to match a [`Desired`] state and read back.
 ///

@@ -1,0 +1,23 @@
+//! Capacities: defaults that fit a million sessions, and hard bounds.
+
+/// Default capacity of the endpoint tables (settable).
+pub const DEFAULT_ENDPOINTS: u32 = 16_384;
+/// Most endpoints a gateway host can be set to: endpoint numbers have 24 bits
+/// in a session's state word, and 0 stands for "no endpoint".
+pub const MAX_ENDPOINTS: u32 = 1 << 20;
+/// Default capacity of the forward index (settable).
+pub const DEFAULT_SESSIONS: u32 = 1 << 21;
+/// Port mappings of one service (API contract).
+pub const MAX_PORTS_PER_ENDPOINT: usize = 200;
+/// Attachments of one gateway host.
+pub const MAX_ATTACHMENTS: u32 = 4_096;
+/// Distinct backends of one gateway host.
+pub const MAX_BACKENDS: u32 = 32_768;
+/// Distinct neighbours (backends, and routers towards them).
+pub const MAX_NEXT_HOPS: u32 = 32_768;
+/// Client whitelist entries of one gateway host, all endpoints together.
+pub const MAX_ACL_ENTRIES: u32 = 262_144;
+/// Positions in an endpoint's backend ring; a power of two.
+pub const RING_SIZE: usize = 64;
+/// Sessions the reaper frees in one run.
+pub const REAP_BATCH: u32 = 64;

@@ -1,0 +1,46 @@
+//! Map names, at most 15 bytes so that `bpftool map` shows them whole.
+
+/// Array of [`crate::session::Slot`], mmapable: all sessions.
+pub const SLOTS: &str = "SLOTS";
+/// Hash from [`crate::session::FlowKey`] to slot number: the forward path.
+pub const FLOWS: &str = "FLOWS";
+/// Hash from [`crate::endpoint::EndpointKey`] to [`crate::endpoint::EndpointValue`].
+pub const ENDPOINTS: &str = "ENDPOINTS";
+/// Array of [`crate::endpoint::Policy`] by endpoint number, mmapable.
+pub const POLICIES: &str = "POLICIES";
+/// Array of [`crate::endpoint::Ring`] by endpoint number.
+pub const RINGS: &str = "RINGS";
+/// Array of [`crate::endpoint::Backend`].
+pub const BACKENDS: &str = "BACKENDS";
+/// LPM trie of [`crate::acl::AclKey`].
+pub const ACL: &str = "ACL";
+/// Hash from [`crate::attachment::InterfaceKey`] to attachment number.
+pub const INTERFACES: &str = "INTERFACES";
+/// Array of [`crate::attachment::Attachment`].
+pub const ATTACHMENTS: &str = "ATTACHMENTS";
+/// Hash from [`crate::attachment::NeighbourKey`] to next-hop number.
+pub const NEIGHBOURS: &str = "NEIGHBOURS";
+/// Array of [`crate::attachment::NextHop`], mmapable.
+pub const NEXT_HOPS: &str = "NEXT_HOPS";
+/// Array of [`crate::counter::Connections`] by endpoint number, mmapable.
+pub const CONNECTIONS: &str = "CONNECTIONS";
+/// Per-CPU array of [`crate::counter::Traffic`] by endpoint number.
+pub const TRAFFIC: &str = "TRAFFIC";
+/// Array of one [`crate::settings::Settings`].
+pub const SETTINGS: &str = "SETTINGS";
+/// Array of slot numbers for the reaper, mmapable.
+pub const REAP_LIST: &str = "REAP_LIST";
+
+/// Every map, in the order `vpcep status` lists them.
+pub const ALL: [&str; 15] = [
+    SLOTS, FLOWS, ENDPOINTS, POLICIES, RINGS, BACKENDS, ACL, INTERFACES, ATTACHMENTS, NEIGHBOURS, NEXT_HOPS,
+    CONNECTIONS, TRAFFIC, SETTINGS, REAP_LIST,
+];
+
+const _: () = {
+    let mut i = 0;
+    while i < ALL.len() {
+        assert!(ALL[i].len() <= 15);
+        i += 1;
+    }
+};

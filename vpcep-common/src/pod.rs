@@ -1,0 +1,33 @@
+//! Which types may cross into the kernel as bytes; the only `unsafe` here.
+
+use aya::Pod;
+
+use crate::{acl, attachment, counter, endpoint, session, settings};
+
+macro_rules! pod {
+    ($($type:ty),+ $(,)?) => {
+        $(
+            // SAFETY: repr(C), Copy, only integers and arrays of them, and no
+            // implicit padding (sizes are asserted beside the definitions).
+            unsafe impl Pod for $type {}
+        )+
+    };
+}
+
+pod!(
+    acl::AclKey,
+    attachment::Attachment,
+    attachment::InterfaceKey,
+    attachment::NeighbourKey,
+    attachment::NextHop,
+    counter::Connections,
+    counter::Traffic,
+    endpoint::Backend,
+    endpoint::EndpointKey,
+    endpoint::EndpointValue,
+    endpoint::Policy,
+    endpoint::Ring,
+    session::FlowKey,
+    session::Slot,
+    settings::Settings,
+);

@@ -1,0 +1,82 @@
+//! A packet at either hook.
+//!
+//! Everything in which XDP and TC differ is a verb of [`Packet`]: how bytes are
+//! made accessible, how checksums are kept right, how a packet is cut short and
+//! how it leaves. Steps that ask which hook they run on are not written.
+//!
+//! All of it is inlined: passed to a function that is not, LLVM would hand over
+//! packet pointers as plain integers, and the verifier refuse them (`invalid mem
+//! access 'scalar'`; rustc 1.96, kernel 6.18).
+
+pub mod tc;
+pub mod xdp;
+
+use vpcep_common::attachment::Attachment;
+
+use crate::parse::Headers;
+
+/// Where a whole Ethernet frame of a reply ends: Ethernet, IPv4 and TCP without options.
+pub const RESET_FRAME_LEN: u32 = 54;
+
+/// A packet being handled.
+pub trait Packet {
+    /// Kernel index of the interface it came in on.
+    fn ifindex(&self) -> u32;
+
+    /// 802.1Q id it came in with, outside of its bytes; 0 when untagged.
+    fn vlan(&self) -> u16;
+
+    /// Bytes of the frame, from the Ethernet header on.
+    fn len(&self) -> u32;
+
+    /// Start of the accessible bytes.
+    fn data(&self) -> usize;
+
+    /// End of the accessible bytes.
+    fn data_end(&self) -> usize;
+
+    /// Makes the first `len` bytes accessible if the packet has them.
+    /// Invalidates pointers.
+    fn pull(&mut self, len: u32);
+
+    /// A `T` at `offset`, if it lies within the accessible bytes.
+    #[inline(always)]
+    fn at<T>(&self, offset: usize) -> Option<*mut T> {
+        let start = self.data() + offset;
+        if start + size_of::<T>() > self.data_end() {
+            return None;
+        }
+        Some(start as *mut T)
+    }
+
+    /// Brings the TCP checksum at `offset` up to date after the headers were
+    /// rewritten: `addresses` is the difference in the pseudo-header, `ports`
+    /// the one in the TCP header itself (accumulators, see
+    /// `vpcep_common::csum`). Invalidates pointers.
+    fn update_tcp_checksum(&mut self, offset: usize, addresses: u32, ports: u32);
+
+    /// Sets the TCP checksum at `offset` of a segment that was just written
+    /// whole, given the sums of its pseudo-header and of its bytes with a zero
+    /// checksum. Invalidates pointers.
+    fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32);
+
+    /// Whether this hook can keep the TCP checksum of a sender right, judged by
+    /// a segment of its handshake: XDP cannot when it is still to be completed.
+    fn can_keep_checksum(&self, headers: &Headers) -> bool;
+
+    /// Whether this hook handles a side of a session that may have been left
+    /// to TC.
+    fn handles(&self, is_left_to_tc: bool) -> bool;
+
+    /// Whether another hook saw this packet before and left it to this one.
+    fn was_left(&self, attachment: &Attachment) -> bool;
+
+    /// Cuts the frame to `len` bytes. Invalidates pointers.
+    fn trim(&mut self, len: u32) -> bool;
+
+    /// Whether a packet that came in on `from` can leave on `to` from this hook.
+    fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool;
+
+    /// Sends the frame out of `to`; the return code of the hook.
+    fn send(&mut self, to: &Attachment) -> i32;
+}

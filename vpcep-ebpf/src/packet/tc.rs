@@ -1,0 +1,135 @@
+//! Packets at the TC ingress hook: socket buffers, which may be far larger than
+//! the MTU (GSO), have headers that are not accessible yet, carry their VLAN tag
+//! outside of the bytes, and leave their TCP checksum to be completed.
+
+use aya_ebpf::helpers::generated::{
+    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+};
+use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
+use aya_ebpf::programs::TcContext;
+use vpcep_common::attachment::{Attachment, attachment_flags};
+use vpcep_common::csum;
+
+use super::Packet;
+use crate::parse::{ETH_P_8021Q, Headers};
+
+/// A socket buffer at TC.
+pub struct TcPacket {
+    context: TcContext,
+}
+
+impl TcPacket {
+    /// The buffer of this run.
+    #[inline(always)]
+    pub fn new(context: TcContext) -> Self {
+        Self { context }
+    }
+}
+
+impl Packet for TcPacket {
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context of this run.
+        unsafe { (*self.context.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn vlan(&self) -> u16 {
+        // SAFETY: the context of this run. The tag is 0 when there is none.
+        unsafe { (*self.context.skb.skb).vlan_tci as u16 & 0xfff }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.context.len()
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.context.data()
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.context.data_end()
+    }
+
+    #[inline(always)]
+    fn pull(&mut self, len: u32) {
+        let len = if len < self.len() { len } else { self.len() };
+        if self.data() + (len as usize) > self.data_end() {
+            // A failure leaves fewer bytes accessible, which the parser reports.
+            // SAFETY: the context of this run.
+            unsafe { bpf_skb_pull_data(self.context.skb.skb, len) };
+        }
+    }
+
+    /// The kernel knows whether the sender left the checksum to be completed
+    /// (then only the pseudo-header counts) or not (then both do); a program
+    /// cannot see it, so the field is never written directly here.
+    #[inline(always)]
+    fn update_tcp_checksum(&mut self, offset: usize, addresses: u32, ports: u32) {
+        let skb = self.context.skb.skb;
+        // SAFETY: the context of this run; offsets are checked by the helper.
+        unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(addresses), u64::from(BPF_F_PSEUDO_HDR)) };
+        // SAFETY: as above.
+        unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(ports), 0) };
+    }
+
+    /// Right in both cases without knowing which it is: the field gets what
+    /// completion wants, the folded pseudo-header; the helper then leaves it if
+    /// completion is to come, and turns it into `!(P + S)` if not. Its update
+    /// is `!fold(diff + !field)`, and minus is complement, so `diff` is `2P + S`.
+    #[inline(always)]
+    fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32) {
+        let Some(check) = self.at::<u16>(offset) else { return };
+        // SAFETY: bounds checked just now.
+        unsafe { *check = csum::fold(pseudo_header) };
+        let diff = csum::add(csum::add(pseudo_header, pseudo_header), segment);
+        // SAFETY: the context of this run.
+        unsafe { bpf_l4_csum_replace(self.context.skb.skb, offset as u32, 0, u64::from(diff), 0) };
+    }
+
+    #[inline(always)]
+    fn can_keep_checksum(&self, _headers: &Headers) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn handles(&self, _is_left_to_tc: bool) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn was_left(&self, attachment: &Attachment) -> bool {
+        attachment.flags & attachment_flags::HAS_XDP != 0
+    }
+
+    #[inline(always)]
+    fn trim(&mut self, len: u32) -> bool {
+        // SAFETY: the context of this run.
+        len <= self.len() && unsafe { bpf_skb_change_tail(self.context.skb.skb, len, 0) } == 0
+    }
+
+    #[inline(always)]
+    fn can_leave(&self, _from: &Attachment, _to: &Attachment) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn send(&mut self, to: &Attachment) -> i32 {
+        let skb = self.context.skb.skb;
+        if self.vlan() != to.vlan {
+            if self.vlan() != 0 {
+                // SAFETY: the context of this run.
+                unsafe { bpf_skb_vlan_pop(skb) };
+            }
+            if to.vlan != 0 {
+                // SAFETY: the context of this run.
+                unsafe { bpf_skb_vlan_push(skb, ETH_P_8021Q, to.vlan) };
+            }
+        }
+        // SAFETY: no pointer is involved.
+        unsafe { bpf_redirect(to.ifindex, 0) as i32 }
+    }
+}

@@ -1,0 +1,117 @@
+//! Packets at the XDP hook: the frame as it came from the wire, tags and all.
+
+use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
+use aya_ebpf::programs::XdpContext;
+use vpcep_common::attachment::{Attachment, attachment_flags};
+use vpcep_common::csum;
+
+use super::Packet;
+use crate::parse::Headers;
+
+/// A frame at XDP.
+pub struct XdpPacket {
+    context: XdpContext,
+}
+
+impl XdpPacket {
+    /// The frame of this run.
+    #[inline(always)]
+    pub fn new(context: XdpContext) -> Self {
+        Self { context }
+    }
+}
+
+impl Packet for XdpPacket {
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context of this run.
+        unsafe { (*self.context.ctx).ingress_ifindex }
+    }
+
+    /// A tag is still in the frame; tagged frames are left to TC.
+    #[inline(always)]
+    fn vlan(&self) -> u16 {
+        0
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        (self.context.data_end() - self.context.data()) as u32
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.context.data()
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.context.data_end()
+    }
+
+    /// All of the frame is accessible.
+    #[inline(always)]
+    fn pull(&mut self, _len: u32) {}
+
+    #[inline(always)]
+    fn update_tcp_checksum(&mut self, offset: usize, addresses: u32, ports: u32) {
+        let Some(check) = self.at::<u16>(offset) else { return };
+        // SAFETY: bounds checked just now.
+        unsafe { *check = csum::apply(*check, csum::add(addresses, ports)) };
+    }
+
+    #[inline(always)]
+    fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32) {
+        let Some(check) = self.at::<u16>(offset) else { return };
+        // SAFETY: bounds checked just now.
+        unsafe { *check = !csum::fold(csum::add(pseudo_header, segment)) };
+    }
+
+    #[inline(always)]
+    fn can_keep_checksum(&self, headers: &Headers) -> bool {
+        let length = headers.segment_len();
+        let mut sum = csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
+        // Fifteen words are the longest TCP header; one with payload is not judged.
+        if length as usize > 15 * 4 || length & 3 != 0 {
+            return true;
+        }
+        for i in 0..15 {
+            if i * 4 >= length as usize {
+                break;
+            }
+            let Some(word) = self.at::<u32>(headers.l4 + i * 4) else { return false };
+            // SAFETY: bounds checked just now.
+            sum = csum::add(sum, csum::word(unsafe { *word }));
+        }
+        csum::fold(sum) == 0xffff
+    }
+
+    #[inline(always)]
+    fn handles(&self, is_left_to_tc: bool) -> bool {
+        !is_left_to_tc
+    }
+
+    #[inline(always)]
+    fn was_left(&self, _attachment: &Attachment) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn trim(&mut self, len: u32) -> bool {
+        let delta = len as i32 - self.len() as i32;
+        // SAFETY: the context of this run.
+        delta <= 0 && unsafe { bpf_xdp_adjust_tail(self.context.ctx, delta) } == 0
+    }
+
+    #[inline(always)]
+    fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool {
+        to.vlan == 0
+            && (from.flags & attachment_flags::XDP_GENERIC != 0 || to.flags & attachment_flags::TAKES_XDP_FRAMES != 0)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, to: &Attachment) -> i32 {
+        // SAFETY: no pointer is involved.
+        unsafe { bpf_redirect(to.ifindex, 0) as i32 }
+    }
+}

@@ -1,0 +1,169 @@
+//! Ethernet, IPv4 and TCP headers into one [`Headers`] value.
+//!
+//! Sources: RFC 894, RFC 791 section 3.1, RFC 9293 section 3.1.
+
+use core::mem::offset_of;
+
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+use network_types::tcp::TcpHdr;
+use vpcep_common::be::{Be16, Be32};
+use vpcep_common::counter::DropReason;
+use vpcep_common::session::FlowKey;
+
+use crate::packet::Packet;
+
+/// Ethernet types, network byte order.
+pub const ETH_P_IP: u16 = 0x0800_u16.to_be();
+/// ARP.
+pub const ETH_P_ARP: u16 = 0x0806_u16.to_be();
+/// IPv6.
+pub const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
+/// An 802.1Q tag follows.
+pub const ETH_P_8021Q: u16 = 0x8100_u16.to_be();
+
+/// IANA number of TCP.
+pub const IPPROTO_TCP: u8 = 6;
+
+/// Frame bytes that hold the longest headers we read: Ethernet, IPv4 and TCP
+/// with all their options.
+pub const MAX_HEADERS: u32 = 14 + 60 + 60;
+
+/// Everything of the headers that later steps need. Offsets count from the
+/// start of the frame.
+#[derive(Clone, Copy)]
+pub struct Headers {
+    /// MAC of whoever sent the frame.
+    pub source_mac: [u8; 6],
+    /// Source address.
+    pub source: Be32,
+    /// Destination address.
+    pub destination: Be32,
+    /// Source port; 0 in a fragment and in other protocols.
+    pub source_port: Be16,
+    /// Destination port; likewise.
+    pub destination_port: Be16,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// Hop limit.
+    pub ttl: u8,
+    /// Whether this is a fragment (first or later) of a datagram.
+    pub is_fragment: bool,
+    /// TCP flags; 0 in other protocols.
+    pub flags: u8,
+    /// TCP sequence number, network byte order.
+    pub sequence: Be32,
+    /// TCP acknowledgement number, network byte order.
+    pub acknowledgement: Be32,
+    /// Bytes of the IP packet, header included.
+    pub ip_len: u16,
+    /// Offset of the transport header.
+    pub l4: usize,
+    /// Bytes of the TCP header.
+    pub tcp_len: u8,
+}
+
+/// Offset of the IPv4 header: no tag is left in a frame we handle.
+pub const L3: usize = EthHdr::LEN;
+
+impl Headers {
+    /// Bytes of the IP packet behind the IP header.
+    #[inline(always)]
+    pub fn segment_len(&self) -> u16 {
+        self.ip_len - (self.l4 - L3) as u16
+    }
+
+    /// Key of the flow from the client's side.
+    #[inline(always)]
+    pub fn flow(&self, vpc: u16) -> FlowKey {
+        FlowKey {
+            source: self.source,
+            destination: self.destination,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            vpc,
+            protocol: self.protocol,
+            pad: 0,
+        }
+    }
+}
+
+/// Reads a `T` at `offset` into a header that was bounds-checked whole.
+///
+/// # Safety
+/// `offset + size_of::<T>()` lies within the header.
+#[inline(always)]
+unsafe fn field<H, T: Copy>(header: *const H, offset: usize) -> T {
+    // SAFETY: within the header by contract. Two-byte alignment suffices: BPF
+    // loads may be unaligned on the architectures that the kernel JITs for.
+    unsafe { *header.byte_add(offset).cast::<T>() }
+}
+
+/// Parses an IPv4 packet. Lengths that contradict each other or the frame, and
+/// headers that are cut short, are [`DropReason::Malformed`].
+#[inline(always)]
+pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
+    let ethernet = packet.at::<EthHdr>(0).ok_or(DropReason::Malformed)?;
+    // SAFETY: bounds checked just now.
+    let source_mac = unsafe { (*ethernet).src_addr };
+    let ip = packet.at::<Ipv4Hdr>(L3).ok_or(DropReason::Malformed)?;
+    // SAFETY: bounds checked just now.
+    let (vihl, ip_len): (u8, u16) = unsafe { (field(ip, 0), field(ip, offset_of!(Ipv4Hdr, tot_len))) };
+    let ip_len = u16::from_be(ip_len);
+    let header_len = usize::from(vihl & 0xf) * 4;
+    if vihl >> 4 != 4
+        || header_len < Ipv4Hdr::LEN
+        || usize::from(ip_len) < header_len
+        || u32::from(ip_len) + L3 as u32 > packet.len()
+    {
+        return Err(DropReason::Malformed);
+    }
+    // SAFETY: as above.
+    let frags: u16 = unsafe { field(ip, offset_of!(Ipv4Hdr, frags)) };
+    // SAFETY: as above.
+    let mut headers = unsafe {
+        Headers {
+            source_mac,
+            source: Be32(field(ip, offset_of!(Ipv4Hdr, src_addr))),
+            destination: Be32(field(ip, offset_of!(Ipv4Hdr, dst_addr))),
+            source_port: Be16(0),
+            destination_port: Be16(0),
+            protocol: field(ip, offset_of!(Ipv4Hdr, proto)),
+            ttl: field(ip, offset_of!(Ipv4Hdr, ttl)),
+            // More fragments, or an offset; "don't fragment" is neither.
+            is_fragment: u16::from_be(frags) & 0x3fff != 0,
+            flags: 0,
+            sequence: Be32(0),
+            acknowledgement: Be32(0),
+            ip_len,
+            l4: L3 + header_len,
+            tcp_len: 0,
+        }
+    };
+    if headers.protocol == IPPROTO_TCP && !headers.is_fragment {
+        tcp(packet, &mut headers)?;
+    }
+    Ok(headers)
+}
+
+/// Adds what the TCP header says.
+#[inline(always)]
+fn tcp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
+    let tcp = packet.at::<TcpHdr>(headers.l4).ok_or(DropReason::Malformed)?;
+    // SAFETY: bounds checked just now; the data offset and the flags are bytes
+    // 12 and 13, which the crate's type holds as one bit field.
+    let (data_offset, flags) = unsafe { (field::<_, u8>(tcp, 12), field::<_, u8>(tcp, 13)) };
+    headers.tcp_len = (data_offset >> 4) * 4;
+    if usize::from(headers.tcp_len) < TcpHdr::LEN || u16::from(headers.tcp_len) > headers.segment_len() {
+        return Err(DropReason::Malformed);
+    }
+    // SAFETY: bounds checked just now.
+    unsafe {
+        headers.source_port = Be16(field(tcp, offset_of!(TcpHdr, source)));
+        headers.destination_port = Be16(field(tcp, offset_of!(TcpHdr, dest)));
+        headers.sequence = Be32(field(tcp, offset_of!(TcpHdr, seq)));
+        headers.acknowledgement = Be32(field(tcp, offset_of!(TcpHdr, ack_seq)));
+    }
+    headers.flags = flags;
+    Ok(())
+}

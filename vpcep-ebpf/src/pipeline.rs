@@ -1,0 +1,473 @@
+//! The story of a packet.
+//!
+//! ```text
+//!  frame ─▶ attachment? ─▶ ARP ──────────────▶ answered for our addresses
+//!              │ no: stack  └▶ IPv4 ─▶ to our source range ─▶ RETURN ─▶ client
+//!                                   └▶ to an endpoint ──────▶ FORWARD ─▶ backend
+//!                                   └▶ to the host itself ──▶ stack
+//!                                   └▶ anything else ───────▶ dropped: we do not route
+//! ```
+//!
+//! Policy for what goes wrong: a malformed packet is dropped; a lookup that finds
+//! nothing refuses (reset or silence, as the endpoint wants it); a full table
+//! refuses new connections and leaves the others alone; a neighbour that is not
+//! resolved drops without a word, the sender retransmits.
+
+use network_types::eth::EthHdr;
+use vpcep_common::attachment::{Attachment, attachment_flags};
+use vpcep_common::be::{Be16, Be32};
+use vpcep_common::counter::DropReason;
+use vpcep_common::endpoint::Backend;
+use vpcep_common::hash::siphash;
+use vpcep_common::limits::RING_SIZE;
+use vpcep_common::session::{FlowKey, left_to_tc};
+use vpcep_common::settings::Settings;
+use vpcep_common::snat::in_range;
+use vpcep_common::tcp::{Side, flags};
+
+use crate::counters;
+use crate::endpoint::{self, Address, Mapping, Policy};
+use crate::maps::{BACKENDS, RINGS, SETTINGS};
+use crate::neighbour;
+use crate::packet::Packet;
+use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, IPPROTO_TCP, L3, MAX_HEADERS};
+use crate::reset;
+use crate::rewrite::{self, Rewrite};
+use crate::session::{self, Opening, Session};
+use crate::snat;
+use crate::verdict::{Refusal, Verdict};
+
+/// What a step decided; carried out in one place, [`process`].
+enum Decision {
+    /// Nothing more to do to the packet.
+    Done(Verdict),
+    /// Translate and send.
+    Forward { to: Rewrite, out: &'static Attachment, endpoint: u32, sender: Side },
+    /// Drop, and tell the sender if the refusal says so.
+    Refuse(Refusal),
+    /// The session is cut off: the packet becomes a reset to its receiver.
+    CutOff { to: Rewrite, out: &'static Attachment, refusal: Refusal },
+}
+
+/// What all steps know: where the packet came in and what rules here.
+#[derive(Clone, Copy)]
+struct Scene {
+    settings: &'static Settings,
+    attachment: &'static Attachment,
+    attachment_number: u32,
+    now: u32,
+}
+
+/// Handles one packet.
+#[inline(always)]
+pub fn process<P: Packet>(packet: &mut P) -> Verdict {
+    let Some(attachment_number) = neighbour::incoming(packet) else { return Verdict::Pass };
+    let Some(attachment) = neighbour::attachment(attachment_number) else { return Verdict::Pass };
+    packet.pull(MAX_HEADERS);
+    let Some(ethernet) = packet.at::<EthHdr>(0) else { return Verdict::Drop };
+    // SAFETY: bounds checked just now.
+    match unsafe { (*ethernet).ether_type } {
+        ETH_P_IP => {}
+        ETH_P_ARP => return crate::arp::handle(packet, attachment),
+        ETH_P_IPV6 => return ipv6(packet, attachment),
+        _ => return Verdict::Pass,
+    }
+    let Some(settings) = SETTINGS.get(0) else { return Verdict::Drop };
+    let headers = match parse::ipv4(packet) {
+        Ok(headers) => headers,
+        Err(reason) => return drop(Refusal::silent(reason)),
+    };
+    let scene = Scene { settings, attachment, attachment_number, now: session::now() };
+    match decide(packet, &scene, &headers) {
+        Decision::Done(verdict) => verdict,
+        Decision::Forward { to, out, endpoint, sender } => {
+            if !rewrite::tcp(packet, &headers, &to) {
+                return Verdict::Drop;
+            }
+            counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
+            Verdict::Sent(packet.send(out))
+        }
+        Decision::Refuse(refusal) => refuse(packet, &scene, &headers, refusal),
+        Decision::CutOff { to, out, refusal } => {
+            counters::dropped(refusal.endpoint, refusal.reason);
+            if !reset::onward(packet, &headers, &to) {
+                return Verdict::Drop;
+            }
+            Verdict::Sent(packet.send(out))
+        }
+    }
+}
+
+/// Where an IPv4 packet belongs.
+#[inline(always)]
+fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
+    let destination = headers.destination.get();
+    // Multicast (224/4) and broadcast are the host's business, and not routed by it.
+    if destination >= 0xe000_0000 {
+        return Decision::Done(Verdict::Pass);
+    }
+    let is_tcp = headers.protocol == IPPROTO_TCP && !headers.is_fragment;
+    if in_range(destination) {
+        if !is_tcp {
+            return refused(Refusal::silent(transport(headers)));
+        }
+        return match backward(packet, scene, headers) {
+            Ok(decision) => decision,
+            Err(refusal) => refused(refusal),
+        };
+    }
+    if !is_tcp {
+        return other_protocol(scene, headers);
+    }
+    match forward(packet, scene, headers) {
+        Ok(decision) => decision,
+        Err(refusal) => refused(refusal),
+    }
+}
+
+#[inline(always)]
+fn refused(refusal: Refusal) -> Decision {
+    Decision::Refuse(refusal)
+}
+
+/// Why a packet that is no whole TCP segment is not translated.
+#[inline(always)]
+fn transport(headers: &Headers) -> DropReason {
+    if headers.is_fragment { DropReason::Fragment } else { DropReason::Protocol }
+}
+
+/// Fragments and protocols other than TCP.
+#[inline(always)]
+fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
+    match endpoint::address(scene.attachment.vpc, headers.destination) {
+        Address::Host => Decision::Done(Verdict::Pass),
+        Address::Endpoint(number) => refused(Refusal::of(number, transport(headers))),
+        Address::Other => refused(Refusal::silent(DropReason::NotForwarded)),
+    }
+}
+
+/// From a client towards an endpoint.
+#[inline(always)]
+fn forward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
+    let flow = headers.flow(scene.attachment.vpc);
+    let is_opening = headers.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN;
+    match session::of_flow(&flow) {
+        Some(session) if !(is_opening && session.word.tcp().is_over()) => {
+            forward_known(packet, scene, headers, &session)
+        }
+        over => forward_new(packet, scene, headers, &flow, is_opening, over),
+    }
+}
+
+/// A packet of a session, from the client.
+#[inline(always)]
+fn forward_known<P: Packet>(
+    packet: &P,
+    scene: &Scene,
+    headers: &Headers,
+    session: &Session,
+) -> Result<Decision, Refusal> {
+    let endpoint = session.word.endpoint();
+    // SAFETY: a pointer into the map.
+    if !packet.handles(unsafe { (*session.slot).left_to_tc } & left_to_tc::CLIENT != 0) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    if let Err(mut refusal) = check_policy(session) {
+        session.cut();
+        refusal.reset &= headers.flags & flags::RST == 0;
+        return Err(refusal);
+    }
+    // SAFETY: a pointer into the map.
+    let next_hop = unsafe { (*session.slot).next_hop };
+    let (mac, out) = neighbour::resolve(next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
+    if !packet.can_leave(scene.attachment, out) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    if headers.ttl <= 1 {
+        return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
+    }
+    session.track(Side::Client, headers.flags, scene.now);
+    follow_client(session, scene, headers);
+    Ok(towards_backend(scene, session, mac, out))
+}
+
+/// Replies go where the client's packets come from, also after its router or
+/// its interface changed.
+#[inline(always)]
+fn follow_client(session: &Session, scene: &Scene, headers: &Headers) {
+    // SAFETY: a pointer into the map; plain stores by design, and a reply that
+    // sees half of a change goes astray once.
+    let slot = unsafe { &mut *session.slot };
+    if slot.client_mac != headers.source_mac {
+        slot.client_mac = headers.source_mac;
+    }
+    if u32::from(slot.attachment) != scene.attachment_number {
+        slot.attachment = scene.attachment_number as u16;
+    }
+}
+
+/// The decision that sends a packet of a session to its backend.
+#[inline(always)]
+fn towards_backend(scene: &Scene, session: &Session, mac: [u8; 6], out: &'static Attachment) -> Decision {
+    let (source, port) = scene.settings.shard().source(session.number);
+    // SAFETY: a pointer into the map.
+    let (backend, backend_port) = unsafe { ((*session.slot).backend, (*session.slot).backend_port) };
+    Decision::Forward {
+        to: Rewrite {
+            source_mac: out.mac,
+            destination_mac: mac,
+            source: Be32::new(source),
+            source_port: Be16::new(port),
+            destination: backend,
+            destination_port: backend_port,
+        },
+        out,
+        endpoint: session.word.endpoint(),
+        sender: Side::Client,
+    }
+}
+
+/// A session was admitted under some generation of its endpoint's policy; under
+/// another it is checked again. So a reject, a changed whitelist or a removed
+/// endpoint work on the next packet, without a search for sessions.
+#[inline(always)]
+fn check_policy(session: &Session) -> Result<(), Refusal> {
+    let endpoint = session.word.endpoint();
+    let policy = Policy::of(endpoint).ok_or(Refusal::of(endpoint, DropReason::NotAccepted))?;
+    // SAFETY: a pointer into the map.
+    let (generation, client) = unsafe { ((*session.slot).generation, (*session.slot).client) };
+    if generation == policy.generation() {
+        return Ok(());
+    }
+    policy.admits(client).map_err(|reason| policy.refuse(reason))?;
+    // SAFETY: a pointer into the map; a plain store by design.
+    unsafe { (*session.slot).generation = policy.generation() };
+    Ok(())
+}
+
+/// A packet of no session, to something that may be an endpoint.
+#[inline(always)]
+fn forward_new<P: Packet>(
+    packet: &P,
+    scene: &Scene,
+    headers: &Headers,
+    flow: &FlowKey,
+    is_opening: bool,
+    over: Option<Session>,
+) -> Result<Decision, Refusal> {
+    let Some(mapping) = endpoint::mapping(flow.vpc, headers) else {
+        return match endpoint::address(flow.vpc, headers.destination) {
+            Address::Host => Ok(Decision::Done(Verdict::Pass)),
+            Address::Other => Err(Refusal::silent(DropReason::NotForwarded)),
+            Address::Endpoint(number) => Err(match Policy::of(number) {
+                Some(policy) => policy.refuse(DropReason::PortNotMapped),
+                None => Refusal::of(number, DropReason::PortNotMapped),
+            }),
+        };
+    };
+    let policy = Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
+    if !is_opening {
+        return Err(policy.refuse(DropReason::NoSession));
+    }
+    if in_range(headers.source.get()) {
+        return Err(Refusal::of(mapping.endpoint, DropReason::ReservedSource));
+    }
+    policy.admits(headers.source).map_err(|reason| policy.refuse(reason))?;
+    let backend = choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?;
+    let (mac, out) =
+        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(mapping.endpoint, reason))?;
+    if !packet.can_leave(scene.attachment, out) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    if headers.ttl <= 1 {
+        return Err(Refusal::of(mapping.endpoint, DropReason::TtlExceeded));
+    }
+    if !packet.can_keep_checksum(headers) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    let left_to_tc = if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 };
+    let session = open(scene, headers, flow, &policy, &mapping, backend, left_to_tc, over)?;
+    Ok(towards_backend(scene, &session, mac, out))
+}
+
+/// The backend that a flow goes to.
+#[inline(always)]
+fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'static Backend> {
+    let ring = RINGS.get(mapping.endpoint)?;
+    let [addresses, ports] = flow.words();
+    let position = siphash(scene.settings.hash_key, ports, addresses) as usize & (RING_SIZE - 1);
+    let number = ring.backends[position];
+    if number == 0 {
+        return None;
+    }
+    BACKENDS.get(u32::from(number))
+}
+
+/// Opens a session, in the slot of one that is `over` if the flow has it still.
+#[inline(always)]
+fn open(
+    scene: &Scene,
+    headers: &Headers,
+    flow: &FlowKey,
+    policy: &Policy,
+    mapping: &Mapping,
+    backend: &Backend,
+    left_to_tc: u8,
+    over: Option<Session>,
+) -> Result<Session, Refusal> {
+    let indexed = over.is_some();
+    let recycled = match over {
+        Some(session) => Some(
+            session.recycle(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::Contended))?,
+        ),
+        None => None,
+    };
+    if let Err(reason) = session::raise(mapping.endpoint, policy.limit) {
+        if let Some(claim) = recycled {
+            session::forget(flow, claim.number);
+            session::abandon(&claim, scene.now);
+        }
+        return Err(policy.refuse(reason));
+    }
+    let claim = match recycled {
+        Some(claim) => claim,
+        None => match snat::claim(scene.settings, flow, mapping.endpoint, scene.now) {
+            Some(claim) => claim,
+            None => {
+                session::lower(mapping.endpoint);
+                return Err(policy.refuse(DropReason::NoSourcePort));
+            }
+        },
+    };
+    let opening = Opening {
+        generation: policy.generation(),
+        backend: backend.address,
+        backend_port: if backend.port.0 == 0 { mapping.server_port } else { backend.port },
+        provider_vpc: backend.vpc,
+        next_hop: backend.next_hop,
+        attachment: scene.attachment_number as u16,
+        client_mac: headers.source_mac,
+        left_to_tc,
+    };
+    session::publish(&claim, flow, &opening, indexed, scene.now).map_err(|reason| match reason {
+        DropReason::IndexFull => policy.refuse(reason),
+        _ => Refusal::of(mapping.endpoint, reason),
+    })
+}
+
+/// From a provider's VPC, to an address of the range that backends see.
+#[inline(always)]
+fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
+    let session = scene
+        .settings
+        .shard()
+        .slot(headers.destination.get(), headers.destination_port.get())
+        .and_then(session::in_slot)
+        .ok_or_else(|| unsolicited(headers))?;
+    let endpoint = session.word.endpoint();
+    // SAFETY: a pointer into the map.
+    let slot = unsafe { &*session.slot };
+    let is_from_backend = slot.backend == headers.source
+        && slot.backend_port == headers.source_port
+        && slot.protocol == headers.protocol;
+    let (provider_vpc, destination_mac, back) = (slot.provider_vpc, slot.client_mac, slot.attachment);
+    let (source, source_port) = (slot.endpoint, slot.endpoint_port);
+    let (destination, destination_port) = (slot.client, slot.client_port);
+    let is_left = slot.left_to_tc & left_to_tc::BACKEND != 0;
+    if !session.is_unchanged() {
+        return Err(Refusal::silent(DropReason::Contended));
+    }
+    // Two provider VPCs may have the same ranges: without this check one could
+    // speak in another's sessions.
+    if provider_vpc != scene.attachment.vpc {
+        return Err(Refusal::of(endpoint, DropReason::WrongVpc));
+    }
+    if !is_from_backend {
+        return Err(Refusal::of(endpoint, DropReason::WrongBackend));
+    }
+    let out = neighbour::attachment(u32::from(back)).ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
+    // The handshake tells how the backend's packets are to be treated.
+    if headers.flags & flags::SYN != 0 {
+        if !packet.can_keep_checksum(headers) {
+            return Ok(Decision::Done(Verdict::Pass));
+        }
+        if packet.was_left(scene.attachment) {
+            // SAFETY: a pointer into the map; a plain store by design.
+            unsafe { (*session.slot).left_to_tc |= left_to_tc::BACKEND };
+        }
+    }
+    if !packet.can_leave(scene.attachment, out) || !packet.handles(is_left) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    let to = Rewrite { source_mac: out.mac, destination_mac, source, source_port, destination, destination_port };
+    if let Err(refusal) = check_policy(&session) {
+        let is_told = session.word.is_told();
+        session.cut();
+        // The client first, by this very packet; the backend by its next one.
+        if refusal.reset && !is_told && headers.flags & flags::RST == 0 {
+            return Ok(Decision::CutOff { to, out, refusal });
+        }
+        return Err(refusal);
+    }
+    if headers.ttl <= 1 {
+        return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
+    }
+    session.track(Side::Backend, headers.flags, scene.now);
+    Ok(Decision::Forward { to, out, endpoint, sender: Side::Backend })
+}
+
+/// A packet to a source port without a session. An attempt to open something
+/// meets silence (RFC 5382 REQ-4); what remains of a connection that is gone
+/// here is told so.
+#[inline(always)]
+fn unsolicited(headers: &Headers) -> Refusal {
+    let mut refusal = Refusal::silent(DropReason::Unsolicited);
+    refusal.reset = headers.flags & (flags::SYN | flags::ACK) == flags::ACK;
+    refusal
+}
+
+/// IPv6 is not translated. What is link-local or multicast stays on the link
+/// and may be the host's; the rest would have to be routed.
+#[inline(always)]
+fn ipv6<P: Packet>(packet: &P, attachment: &Attachment) -> Verdict {
+    const DESTINATION: usize = L3 + 24;
+    let Some(destination) = packet.at::<u16>(DESTINATION) else { return Verdict::Drop };
+    // SAFETY: bounds checked just now.
+    let first = u16::from_be(unsafe { *destination });
+    let is_on_link = first >> 8 == 0xff || first & 0xffc0 == 0xfe80;
+    if is_on_link || attachment.flags & attachment_flags::HOST_IPV6 != 0 {
+        return Verdict::Pass;
+    }
+    drop(Refusal::silent(DropReason::NotForwarded))
+}
+
+/// Drops a packet, and answers it by a reset where the refusal says so.
+#[inline(always)]
+fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: Refusal) -> Verdict {
+    if !refusal.reset {
+        return drop(refusal);
+    }
+    // A hook that cannot answer here leaves it to the one that can.
+    if !packet.can_leave(scene.attachment, scene.attachment) {
+        return Verdict::Pass;
+    }
+    let to = Rewrite {
+        source_mac: scene.attachment.mac,
+        destination_mac: headers.source_mac,
+        source: headers.destination,
+        source_port: headers.destination_port,
+        destination: headers.source,
+        destination_port: headers.source_port,
+    };
+    let verdict = drop(refusal);
+    if !reset::reply(packet, headers, &to) {
+        return verdict;
+    }
+    Verdict::Sent(packet.send(scene.attachment))
+}
+
+#[inline(always)]
+fn drop(refusal: Refusal) -> Verdict {
+    counters::dropped(refusal.endpoint, refusal.reason);
+    Verdict::Drop
+}

@@ -1,0 +1,74 @@
+//! Ends sessions that have been idle for too long.
+//!
+//! User space looks for candidates in its mapping of `SLOTS`, which costs no
+//! system call, and lists them in `REAP_LIST`. Whether one is really idle is
+//! decided here, where the removal is then carried through in one run: index
+//! entry, count and slot never come apart.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::programs::RawTracePointContext;
+use vpcep_common::endpoint::policy;
+use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::session::{TICK_SHIFT, Use};
+use vpcep_common::settings::Settings;
+use vpcep_common::tcp::State;
+
+use crate::maps::{REAP_LIST, SETTINGS};
+use crate::{atomic, endpoint, session};
+
+/// Goes through the list; returns how many sessions were freed.
+#[inline(always)]
+pub fn run(context: &RawTracePointContext) -> i32 {
+    let count: u64 = context.arg(0);
+    let Some(settings) = SETTINGS.get(0) else { return 0 };
+    // The coarse clock of the packet path is not offered to tracepoints; it lags
+    // this one by a few milliseconds at most.
+    // SAFETY: a helper without arguments.
+    let now = (unsafe { bpf_ktime_get_ns() } >> TICK_SHIFT) as u32;
+    let mut freed = 0;
+    for i in 0..REAP_BATCH {
+        if u64::from(i) >= count {
+            break;
+        }
+        let Some(number) = REAP_LIST.get(i) else { break };
+        if reap(settings, *number, now) {
+            freed += 1;
+        }
+    }
+    freed
+}
+
+/// Frees one slot if its session is idle.
+#[inline(always)]
+fn reap(settings: &Settings, number: u32, now: u32) -> bool {
+    let Some(session) = session::in_slot(number) else { return false };
+    // SAFETY: a pointer into the map.
+    let idle = now.wrapping_sub(unsafe { (*session.slot).last_seen });
+    let mut allowed = settings.idle[session.word.tcp_bits()];
+    // Nothing flows through an endpoint that is not accepted: its sessions go
+    // as fast as reset ones.
+    let accepted = endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
+    if !accepted {
+        allowed = allowed.min(settings.idle[State::ResetByBackend as usize]);
+    }
+    // A clock read on another CPU may be ahead of ours: that is not idleness.
+    if idle < allowed || idle > u32::MAX / 2 {
+        return false;
+    }
+    let word = session.word.with_use(Use::Reaping);
+    // SAFETY: a pointer into the map.
+    if !unsafe { atomic::compare_and_swap(&raw mut (*session.slot).word, session.word.0, word.0) } {
+        return false;
+    }
+    // SAFETY: a pointer into the map; REAPING makes the slot ours.
+    let flow = unsafe { (*session.slot).key() };
+    session::forget(&flow, number);
+    if word.is_counted() {
+        session::lower(word.endpoint());
+    }
+    // SAFETY: as above.
+    unsafe { (*session.slot).last_seen = now };
+    // SAFETY: as above.
+    unsafe { atomic::store(&raw mut (*session.slot).word, word.freed().0) };
+    true
+}

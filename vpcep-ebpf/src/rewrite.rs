@@ -1,0 +1,71 @@
+//! Addresses, ports, MACs, hop limit, and the checksums that follow.
+
+use core::mem::offset_of;
+
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+use network_types::tcp::TcpHdr;
+use vpcep_common::be::{Be16, Be32};
+use vpcep_common::csum;
+
+use crate::packet::Packet;
+use crate::parse::{Headers, L3};
+
+/// What a packet becomes.
+pub struct Rewrite {
+    /// MACs of the frame that leaves.
+    pub source_mac: [u8; 6],
+    /// Likewise.
+    pub destination_mac: [u8; 6],
+    /// Source address and port.
+    pub source: Be32,
+    /// Likewise.
+    pub source_port: Be16,
+    /// Destination address and port.
+    pub destination: Be32,
+    /// Likewise.
+    pub destination_port: Be16,
+}
+
+/// Rewrites a TCP packet in place; `false` when its bytes are no longer there,
+/// which cannot happen between parsing and now.
+#[inline(always)]
+pub fn tcp<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
+    let Some(ethernet) = packet.at::<EthHdr>(0) else { return false };
+    let Some(ip) = packet.at::<Ipv4Hdr>(L3) else { return false };
+    let Some(tcp) = packet.at::<TcpHdr>(headers.l4) else { return false };
+    let addresses = csum::add(
+        csum::diff32(headers.source.0, to.source.0),
+        csum::diff32(headers.destination.0, to.destination.0),
+    );
+    let ports = csum::add(
+        csum::diff16(headers.source_port.0, to.source_port.0),
+        csum::diff16(headers.destination_port.0, to.destination_port.0),
+    );
+    // The hop limit shares a 16-bit word with the protocol.
+    let hop = csum::diff16(
+        u16::from_ne_bytes([headers.ttl, headers.protocol]),
+        u16::from_ne_bytes([headers.ttl.wrapping_sub(1), headers.protocol]),
+    );
+    // SAFETY: bounds checked above.
+    unsafe {
+        (*ethernet).dst_addr = to.destination_mac;
+        (*ethernet).src_addr = to.source_mac;
+    }
+    // SAFETY: bounds checked above; fields by offset, since the crate's types
+    // hold them as bytes.
+    unsafe {
+        let check = ip.byte_add(offset_of!(Ipv4Hdr, check)).cast::<u16>();
+        *check = csum::apply(*check, csum::add(addresses, hop));
+        (*ip).ttl = headers.ttl.wrapping_sub(1);
+        *ip.byte_add(offset_of!(Ipv4Hdr, src_addr)).cast::<u32>() = to.source.0;
+        *ip.byte_add(offset_of!(Ipv4Hdr, dst_addr)).cast::<u32>() = to.destination.0;
+    }
+    // SAFETY: bounds checked above.
+    unsafe {
+        *tcp.byte_add(offset_of!(TcpHdr, source)).cast::<u16>() = to.source_port.0;
+        *tcp.byte_add(offset_of!(TcpHdr, dest)).cast::<u16>() = to.destination_port.0;
+    }
+    packet.update_tcp_checksum(headers.l4 + offset_of!(TcpHdr, check), addresses, ports);
+    true
+}

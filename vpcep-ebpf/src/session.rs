@@ -1,0 +1,255 @@
+//! Sessions: find, open, track, end. The rules of who may write what are in
+//! `vpcep_common::session`.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use vpcep_common::be::{Be16, Be32};
+use vpcep_common::counter::{Connections, DropReason};
+use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, Word};
+use vpcep_common::tcp::{Side, State};
+
+use crate::atomic;
+use crate::maps::{CONNECTIONS, FLOWS, SLOTS};
+use crate::snat::Claim;
+
+/// Times a compare-and-swap is tried again when another CPU was faster.
+const RETRIES: u32 = 8;
+/// What a hash map update answers when the key exists (EEXIST).
+const EEXIST: i32 = -17;
+
+/// Now, in ticks of the coarse monotonic clock.
+#[inline(always)]
+pub fn now() -> u32 {
+    // SAFETY: a helper without arguments.
+    (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32
+}
+
+/// A live session, as it was at one moment.
+#[derive(Clone, Copy)]
+pub struct Session {
+    /// Slot number.
+    pub number: u32,
+    /// The slot.
+    pub slot: *mut Slot,
+    /// Its word when it was read.
+    pub word: Word,
+}
+
+/// The index: slot number of a flow. The one place that knows how it is stored.
+#[inline(always)]
+fn slot_number(flow: &FlowKey) -> Option<u32> {
+    // SAFETY: the slot found is compared with the whole key.
+    unsafe { FLOWS.get(flow) }.copied()
+}
+
+/// The session in a slot, if there is one.
+#[inline(always)]
+pub fn in_slot(number: u32) -> Option<Session> {
+    let slot = SLOTS.get_ptr_mut(number)?;
+    // SAFETY: a pointer into the map.
+    let word = Word(unsafe { atomic::load(&raw const (*slot).word) });
+    word.is_live().then_some(Session { number, slot, word })
+}
+
+/// The session of a flow, seen from the client.
+#[inline(always)]
+pub fn of_flow(flow: &FlowKey) -> Option<Session> {
+    let session = in_slot(slot_number(flow)?)?;
+    // SAFETY: a pointer into the map.
+    let matches = unsafe { (*session.slot).key() == *flow };
+    (matches && session.is_unchanged()).then_some(session)
+}
+
+impl Session {
+    /// Whether the fields read since belong to the session that was found:
+    /// every claim makes another word. A step of TCP on another CPU does, too;
+    /// the fields are then still of this session.
+    #[inline(always)]
+    pub fn is_unchanged(&self) -> bool {
+        // Incarnation, endpoint and use.
+        const IDENTITY: u64 = !0xffff | 0xf;
+        // SAFETY: a pointer into the map.
+        let word = unsafe { atomic::load(&raw const (*self.slot).word) };
+        (word ^ self.word.0) & IDENTITY == 0
+    }
+
+    /// Steps TCP by one packet and keeps the session alive if the packet does.
+    /// Whoever brings a session to its end takes it off its endpoint's count.
+    #[inline(always)]
+    pub fn track(&self, side: Side, flags: u8, now: u32) {
+        let before = self.word.tcp();
+        let after = before.step(side, flags);
+        if after as u8 != before as u8 {
+            self.become_state(side, flags);
+        } else if !before.is_refreshed_by(side, flags) {
+            return;
+        }
+        // SAFETY: a pointer into the map; a plain store by design. Written only
+        // when it differs, to leave the line shared between CPUs.
+        unsafe {
+            if (*self.slot).last_seen != now {
+                (*self.slot).last_seen = now;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn become_state(&self, side: Side, flags: u8) {
+        let mut word = self.word;
+        for _ in 0..RETRIES {
+            let next = word.with_tcp(word.tcp().step(side, flags));
+            if self.replace(word, next) {
+                return;
+            }
+            // SAFETY: a pointer into the map.
+            word = Word(unsafe { atomic::load(&raw const (*self.slot).word) });
+            if !self.is_unchanged() {
+                return;
+            }
+        }
+    }
+
+    /// Marks a session that its endpoint's policy no longer admits: told, and
+    /// over as soon as the short timer of a reset runs out.
+    #[inline(always)]
+    pub fn cut(&self) {
+        let reset = Word(self.word.with_tcp(State::ResetByBackend).0 | Word::TOLD);
+        self.replace(self.word, reset);
+    }
+
+    /// Replaces the word, and lowers the count if that took the session off it.
+    #[inline(always)]
+    fn replace(&self, old: Word, new: Word) -> bool {
+        // SAFETY: a pointer into the map.
+        let done = unsafe { atomic::compare_and_swap(&raw mut (*self.slot).word, old.0, new.0) };
+        if done && old.is_counted() && !new.is_counted() {
+            lower(old.endpoint());
+        }
+        done
+    }
+
+    /// Takes over the slot of a session that is over, for a new connection of
+    /// the same flow (RFC 9293 section 3.6.1 allows it in TIME-WAIT).
+    #[inline(always)]
+    pub fn recycle(&self, endpoint: u32) -> Option<Claim> {
+        let claimed = self.word.claimed(endpoint);
+        self.replace(self.word, claimed).then_some(Claim { number: self.number, slot: self.slot, word: claimed })
+    }
+}
+
+/// Counts one more connection of an endpoint if its limit allows.
+#[inline(always)]
+pub fn raise(endpoint: u32, limit: u32) -> Result<(), DropReason> {
+    let connections = CONNECTIONS.get_ptr_mut(endpoint).ok_or(DropReason::ConnectionLimit)?;
+    for _ in 0..RETRIES {
+        // SAFETY: a pointer into the map.
+        let current = unsafe { atomic::load(&raw const (*connections).current) };
+        if current >= u64::from(limit) {
+            return Err(DropReason::ConnectionLimit);
+        }
+        // SAFETY: a pointer into the map.
+        if unsafe { atomic::compare_and_swap(&raw mut (*connections).current, current, current + 1) } {
+            note_peak(connections, current + 1);
+            return Ok(());
+        }
+    }
+    Err(DropReason::Contended)
+}
+
+#[inline(always)]
+fn note_peak(connections: *mut Connections, current: u64) {
+    // SAFETY: a pointer into the map. A race may lose a peak by as many CPUs as
+    // take part; it is for people, not for decisions.
+    unsafe {
+        if (*connections).peak < current {
+            (*connections).peak = current;
+        }
+    }
+}
+
+/// Counts one connection less.
+#[inline(always)]
+pub fn lower(endpoint: u32) {
+    if let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) {
+        // SAFETY: a pointer into the map.
+        unsafe { atomic::fetch_add(&raw mut (*connections).current, u64::MAX) };
+    }
+}
+
+/// What a new session is made of, besides its flow.
+pub struct Opening {
+    /// Generation of the policy that admitted it.
+    pub generation: u32,
+    /// Backend address.
+    pub backend: Be32,
+    /// Backend port.
+    pub backend_port: Be16,
+    /// Provider VPC number.
+    pub provider_vpc: u16,
+    /// Next-hop number towards the backend.
+    pub next_hop: u16,
+    /// Attachment the client's packets come in on.
+    pub attachment: u16,
+    /// Who sends the client's packets.
+    pub client_mac: [u8; 6],
+    /// See `vpcep_common::session::left_to_tc`.
+    pub left_to_tc: u8,
+}
+
+/// Fills a claimed and counted slot, puts it into the index unless it is there
+/// (`indexed`), and makes it live. When the index refuses, the slot is given
+/// back and the count undone.
+#[inline(always)]
+pub fn publish(claim: &Claim, flow: &FlowKey, opening: &Opening, indexed: bool, now: u32) -> Result<Session, DropReason> {
+    // SAFETY: a pointer into the map, and the slot is ours while its word says
+    // CLAIMED: readers give up on that word.
+    let slot = unsafe { &mut *claim.slot };
+    slot.last_seen = now;
+    slot.generation = opening.generation;
+    slot.created = now;
+    slot.client = flow.source;
+    slot.endpoint = flow.destination;
+    slot.backend = opening.backend;
+    slot.client_port = flow.source_port;
+    slot.endpoint_port = flow.destination_port;
+    slot.backend_port = opening.backend_port;
+    slot.consumer_vpc = flow.vpc;
+    slot.provider_vpc = opening.provider_vpc;
+    slot.next_hop = opening.next_hop;
+    slot.attachment = opening.attachment;
+    slot.client_mac = opening.client_mac;
+    slot.protocol = flow.protocol;
+    slot.left_to_tc = opening.left_to_tc;
+    if !indexed && let Err(error) = FLOWS.insert(flow, claim.number, u64::from(BPF_NOEXIST)) {
+        lower(claim.word.endpoint());
+        abandon(claim, now);
+        return Err(if error == EEXIST { DropReason::Contended } else { DropReason::IndexFull });
+    }
+    let live = claim.word.live(State::SynSent);
+    // SAFETY: a pointer into the map; the word is ours.
+    unsafe { atomic::store(&raw mut (*claim.slot).word, live.0) };
+    if let Some(connections) = CONNECTIONS.get_ptr_mut(live.endpoint()) {
+        // SAFETY: a pointer into the map.
+        unsafe { atomic::fetch_add(&raw mut (*connections).opened, 1) };
+    }
+    Ok(Session { number: claim.number, slot: claim.slot, word: live })
+}
+
+/// Gives back a claimed slot that is not counted.
+#[inline(always)]
+pub fn abandon(claim: &Claim, now: u32) {
+    // SAFETY: a pointer into the map; the slot is ours.
+    unsafe { (*claim.slot).last_seen = now };
+    // SAFETY: as above.
+    unsafe { atomic::store(&raw mut (*claim.slot).word, claim.word.freed().0) };
+}
+
+/// Takes a flow out of the index, if it leads to this slot.
+#[inline(always)]
+pub fn forget(flow: &FlowKey, number: u32) {
+    if slot_number(flow) == Some(number) {
+        // Only the owner of the slot removes its entry, and nobody replaces an
+        // entry that is there, so nothing can come between.
+        let _ = FLOWS.remove(flow);
+    }
+}

@@ -1,0 +1,127 @@
+//! A data plane that carries no packets: `--datapath none`, and unit tests.
+//!
+//! Keeps what it was asked for and reports all of it done, so that the control
+//! plane's states move exactly as they do over a kernel. A test can tell it what
+//! to fail on.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{
+    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, Neighbour, SessionInfo,
+};
+use crate::model::EndpointId;
+use crate::reconcile::desired::{AttachmentState, Desired, Report};
+
+/// See the module.
+#[derive(Debug)]
+pub struct FakeDatapath {
+    snat_range: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    desired: Desired,
+    passes: u64,
+    failing: BTreeMap<EndpointId, String>,
+    lost: bool,
+}
+
+impl FakeDatapath {
+    /// An empty data plane.
+    #[must_use]
+    pub fn new(settings: &DatapathSettings) -> Self {
+        Self { snat_range: settings.snat_range.to_string(), state: Mutex::default() }
+    }
+
+    /// What the last pass was asked for.
+    #[must_use]
+    pub fn desired(&self) -> Desired {
+        self.lock().desired.clone()
+    }
+
+    /// How many passes there were.
+    #[must_use]
+    pub fn passes(&self) -> u64 {
+        self.lock().passes
+    }
+
+    /// From the next pass on, this endpoint cannot be put in, for this reason;
+    /// `None` lifts it.
+    pub fn fail_endpoint(&self, endpoint: EndpointId, reason: Option<&str>) {
+        let mut state = self.lock();
+        match reason {
+            Some(reason) => state.failing.insert(endpoint, reason.into()),
+            None => state.failing.remove(&endpoint),
+        };
+    }
+
+    /// From the next pass on, nothing can be applied at all; `false` lifts it.
+    pub fn lose(&self, lost: bool) {
+        self.lock().lost = lost;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every critical section leaves the state whole, so a panic elsewhere harms nothing here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Datapath for FakeDatapath {
+    fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
+        let mut state = self.lock();
+        state.passes += 1;
+        if state.lost {
+            return Err(DatapathError::Setting("the data plane is lost".into()));
+        }
+        state.desired = desired.clone();
+        let failed_endpoints = state
+            .failing
+            .iter()
+            .filter(|(id, _)| desired.endpoints.contains_key(id))
+            .map(|(id, reason)| (*id, reason.clone()))
+            .collect();
+        let active = AttachmentState::Active { hook: "tcx".into() };
+        Ok(Report {
+            version: desired.version,
+            failed_endpoints,
+            attachments: desired.attachments.keys().map(|id| (*id, active.clone())).collect(),
+        })
+    }
+
+    fn endpoint_stats(&self, endpoint: EndpointId) -> Result<Option<EndpointStats>, DatapathError> {
+        let state = self.lock();
+        Ok(state.desired.endpoints.get(&endpoint).map(|endpoint| EndpointStats {
+            connections_limit: endpoint.connection_limit.into(),
+            ..EndpointStats::default()
+        }))
+    }
+
+    fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError> {
+        Ok(BTreeMap::new())
+    }
+
+    fn sessions(
+        &self,
+        _endpoint: Option<EndpointId>,
+        _limit: usize,
+    ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
+        Ok((Vec::new(), 0))
+    }
+
+    fn neighbour(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
+        Ok(Neighbour::Unknown)
+    }
+
+    fn status(&self) -> Result<DatapathStatus, DatapathError> {
+        let endpoints = self.lock().desired.endpoints.len() as u64;
+        Ok(DatapathStatus {
+            kind: "none".into(),
+            endpoints,
+            snat_range: self.snat_range.clone(),
+            ..DatapathStatus::default()
+        })
+    }
+}

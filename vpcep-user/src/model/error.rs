@@ -1,0 +1,164 @@
+//! Why a value cannot be part of the model.
+//!
+//! Every variant names the field and the value and says what would be right;
+//! [`crate::api`] gives each its stable code.
+
+use std::net::Ipv4Addr;
+
+use super::port::MAX_PORTS;
+
+/// A value that cannot exist in the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Not a UUID or not 32 hexadecimal digits.
+    #[error("bad {kind} \"{value}\": expected {expected}")]
+    Id {
+        /// What the id names, such as `vpc id`.
+        kind: &'static str,
+        /// What was given.
+        value: String,
+        /// The form that would be right.
+        expected: &'static str,
+    },
+    /// Not an IPv4 prefix.
+    #[error("bad prefix \"{value}\": expected an IPv4 network such as 10.0.0.0/24")]
+    Cidr {
+        /// What was given.
+        value: String,
+    },
+    /// A prefix whose address is not the network's.
+    #[error("bad prefix \"{value}\": host bits are set, the network is {network}")]
+    HostBits {
+        /// What was given.
+        value: String,
+        /// The network it lies in.
+        network: super::Cidr,
+    },
+    /// Not an interface address.
+    #[error("bad address \"{value}\": {expected}")]
+    InterfaceAddress {
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Not a kernel interface name.
+    #[error("bad interface \"{value}\": expected 1 to 15 characters without \"/\" and spaces")]
+    Interface {
+        /// What was given.
+        value: String,
+    },
+    /// Not an 802.1Q id.
+    #[error("bad vlan {value}: expected 1 to 4094")]
+    Vlan {
+        /// What was given.
+        value: u32,
+    },
+    /// Not a service name.
+    #[error("bad service_name \"{value}\": expected 1 to 16 of letters, digits, \"_\" and \"-\"")]
+    ServiceName {
+        /// What was given.
+        value: String,
+    },
+    /// Not a name of an account, network or backend.
+    #[error("bad {field} \"{value}\": expected 1 to 64 of letters, digits, \"_\", \"-\" and \".\"")]
+    Name {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// Not a description.
+    #[error("bad description \"{value}\": expected at most 512 characters without \"<\" and \">\"")]
+    Description {
+        /// What was given.
+        value: String,
+    },
+    /// Not a TCP or UDP port.
+    #[error("bad {field} {value}: expected 1 to 65535")]
+    Port {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: i64,
+    },
+    /// Not a protocol this release carries.
+    #[error("bad protocol \"{value}\": TCP only in this release")]
+    Protocol {
+        /// What was given.
+        value: String,
+    },
+    /// No port mapping at all.
+    #[error("bad ports: empty, expected 1 to {MAX_PORTS} mappings")]
+    NoPorts,
+    /// Too many port mappings.
+    #[error("bad ports: {count} mappings, expected at most {MAX_PORTS}")]
+    TooManyPorts {
+        /// How many were given.
+        count: usize,
+    },
+    /// Two mappings on one client port.
+    #[error("bad ports: client_port {client_port} is mapped twice, each client_port may appear once")]
+    DuplicatePort {
+        /// The port.
+        client_port: super::Port,
+    },
+    /// Not a permission.
+    #[error(
+        "bad permission \"{value}\": expected iam:domain::DOMAIN_ID, organizations:orgPath::PATH or \"*\" for everyone"
+    )]
+    Permission {
+        /// What was given.
+        value: String,
+    },
+    /// Not a whitelist entry.
+    #[error("bad whitelist entry \"{value}\": {expected}")]
+    WhitelistEntry {
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Too many whitelist entries.
+    #[error("bad whitelist: {count} entries, expected at most {}", super::MAX_WHITELIST)]
+    WhitelistTooLong {
+        /// How many were given.
+        count: usize,
+    },
+    /// Not a backend type.
+    #[error("bad {field} \"{value}\": expected VM, BMS, VIP or LB")]
+    BackendKind {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// Not a weight.
+    #[error("bad weight {value}: expected 1 to 100")]
+    Weight {
+        /// What was given.
+        value: i64,
+    },
+    /// Members on something that is no load balancer, or too many of them.
+    #[error("bad members: {problem}")]
+    Members {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Not an IPv4 address.
+    #[error("bad {field} \"{value}\": expected an IPv4 address such as 10.0.0.7")]
+    Address {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+    },
+}
+
+/// Parses an IPv4 address; `field` names it in the error.
+///
+/// # Errors
+/// When `text` is no IPv4 address.
+pub fn parse_address(field: &'static str, text: &str) -> Result<Ipv4Addr, ModelError> {
+    text.parse().map_err(|_| ModelError::Address { field, value: text.into() })
+}

@@ -1,0 +1,43 @@
+//! What vpcep is about, as types that can only exist valid.
+//!
+//! Owns the vocabulary (ids, prefixes, port mappings, names, permissions), the
+//! objects made of it, and the state machines that move them. Leaves to
+//! [`crate::controller`] every rule that needs to see more than one object, to
+//! [`crate::store`] how objects are kept, and to [`crate::api`] how they look on
+//! the wire. Nothing here reads a clock, a socket or a lock.
+//!
+//! Source: Huawei VPCEP and Open Telekom Cloud API references and user guides.
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod backend;
+pub mod connection;
+mod endpoint;
+mod error;
+mod id;
+mod name;
+mod network;
+mod permission;
+mod port;
+mod prefix;
+mod quota;
+mod service;
+mod time;
+
+pub use account::{Account, TokenHash};
+pub use backend::{Backend, BackendKind, Member};
+pub use connection::Connection;
+pub use endpoint::{Endpoint, MAX_WHITELIST, Whitelist, WhitelistEntry};
+pub use error::{ModelError, parse_address};
+pub use id::{
+    AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, ServiceId, SubnetId, VpcId,
+};
+pub use name::{Description, FullName, Name, Region, ServiceName};
+pub use network::{Attachment, InterfaceAddress, InterfaceName, Subnet, VlanId, Vpc};
+pub use permission::{MAX_PERMISSIONS, Permission, PermissionEntry, PermissionKind};
+pub use port::{MAX_PORTS, Port, PortMapping, PortMappings, Protocol};
+pub use prefix::Cidr;
+pub use quota::{QuotaChange, Quotas};
+pub use service::{Service, ServiceStatus};
+pub use time::Timestamp;

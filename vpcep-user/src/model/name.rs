@@ -1,0 +1,171 @@
+//! Names people give: of services, of everything else, and the full name by
+//! which a consumer finds a service.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{ModelError, ServiceId};
+
+/// The name part of a service's full name: 1 to 16 of letters, digits, `_`, `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceName(String);
+
+impl ServiceName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let fits = (1..=16).contains(&text.len()) && text.bytes().all(is_name_byte);
+        if fits { Ok(Self(text.into())) } else { Err(ModelError::ServiceName { value: text.into() }) }
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// The name of an account, a VPC, a subnet or a backend: 1 to 64 of letters,
+/// digits, `_`, `-` and `.`; not unique except for accounts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(String);
+
+impl Name {
+    /// Parses `text`; `field` names it in the error.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has other characters.
+    pub fn new(field: &'static str, text: &str) -> Result<Self, ModelError> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| is_name_byte(b) || b == b'.');
+        if fits { Ok(Self(text.into())) } else { Err(ModelError::Name { field, value: text.into() }) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Free text of at most 512 characters without `<` and `>`; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description(String);
+
+impl Description {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Description {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        if text.chars().count() > 512 || text.contains(['<', '>']) {
+            return Err(ModelError::Description { value: text.chars().take(64).collect() });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// The region this controller serves: the first part of every full name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region(String);
+
+impl Region {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(is_name_byte);
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(ModelError::Name { field: "region", value: text.into() })
+        }
+    }
+}
+
+/// By what a consumer finds a service: `region.name.id`, or `region.id` when
+/// the service has no name.
+///
+/// Only the id decides which service is meant; it is unique, and neither the
+/// region nor the name can contain a dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullName(String);
+
+impl FullName {
+    /// The full name of a service.
+    #[must_use]
+    pub fn new(region: &Region, name: Option<&ServiceName>, id: ServiceId) -> Self {
+        Self(match name {
+            Some(name) => format!("{}.{}.{id}", region.0, name.0),
+            None => format!("{}.{id}", region.0),
+        })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_names_are_short_and_plain() {
+        for good in ["a", "web_1-A", "0123456789abcdef"] {
+            assert!(good.parse::<ServiceName>().is_ok(), "{good}");
+        }
+        for bad in ["", "0123456789abcdefg", "a.b", "ä", "a b"] {
+            assert!(bad.parse::<ServiceName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn full_name_leaves_out_a_name_that_was_not_given() {
+        let region = "eu-de".parse().unwrap();
+        let id = ServiceId::from_u128(1);
+        let name = "web".parse().unwrap();
+        assert_eq!(FullName::new(&region, Some(&name), id).as_str(), format!("eu-de.web.{id}"));
+        assert_eq!(FullName::new(&region, None, id).as_str(), format!("eu-de.{id}"));
+    }
+
+    #[test]
+    fn descriptions_hold_no_markup() {
+        assert!("".parse::<Description>().is_ok());
+        assert!("ä".repeat(512).parse::<Description>().is_ok());
+        assert!("a".repeat(513).parse::<Description>().is_err());
+        assert!("<b>".parse::<Description>().is_err());
+    }
+}

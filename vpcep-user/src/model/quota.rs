@@ -1,0 +1,65 @@
+//! How much a project may have.
+
+/// The limits in force for a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Most services.
+    pub services: u32,
+    /// Most endpoints.
+    pub endpoints: u32,
+    /// Most concurrent connections of each endpoint.
+    pub connections: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { services: 20, endpoints: 50, connections: 3000 }
+    }
+}
+
+/// Limits the operator has set, for one project or for all; the others keep
+/// what they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaChange {
+    /// Most services, when set.
+    pub services: Option<u32>,
+    /// Most endpoints, when set.
+    pub endpoints: Option<u32>,
+    /// Most concurrent connections of each endpoint, when set.
+    pub connections: Option<u32>,
+}
+
+impl QuotaChange {
+    /// What is in force when this is laid over `base`.
+    #[must_use]
+    pub fn over(self, base: Quotas) -> Quotas {
+        Quotas {
+            services: self.services.unwrap_or(base.services),
+            endpoints: self.endpoints.unwrap_or(base.endpoints),
+            connections: self.connections.unwrap_or(base.connections),
+        }
+    }
+
+    /// This with every limit that `later` sets.
+    #[must_use]
+    pub fn with(self, later: Self) -> Self {
+        Self {
+            services: later.services.or(self.services),
+            endpoints: later.endpoints.or(self.endpoints),
+            connections: later.connections.or(self.connections),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_keeps_its_value() {
+        let first = QuotaChange { services: Some(1), ..QuotaChange::default() };
+        let second = QuotaChange { endpoints: Some(2), ..QuotaChange::default() };
+        let quotas = first.with(second).over(Quotas::default());
+        assert_eq!(quotas, Quotas { services: 1, endpoints: 2, connections: 3000 });
+    }
+}

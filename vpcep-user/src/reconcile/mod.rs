@@ -1,0 +1,2 @@
+//! Making the data plane match the model.
+pub mod desired;
