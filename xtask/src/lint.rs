@@ -19,11 +19,14 @@ pub fn lint() -> Result<()> {
     Step::cargo("rustfmt", &["fmt", "--all", "--check"]).run()?;
     Step::cargo("clippy", &[&["clippy", "--all-targets"], &host[..], &deny].concat()).run()?;
     on_host(Step::cargo("clippy of the data plane", &[&["clippy"], &ebpf[..], &deny].concat())).run()?;
-    let documentation = Step::cargo("rustdoc", &[&["doc", "--no-deps"], &host[..]].concat());
-    documentation.env("RUSTDOCFLAGS", "--deny warnings").run()?;
-    let documentation =
-        Step::cargo("rustdoc of the data plane", &[&["doc", "--no-deps"], &ebpf[..]].concat());
-    on_host(documentation.env("RUSTDOCFLAGS", "--deny warnings")).run()
+    // Private items too: these are programs, and their readers work on them.
+    let doc = ["doc", "--no-deps", "--document-private-items"];
+    document(Step::cargo("rustdoc", &[&doc, &host[..]].concat())).run()?;
+    document(on_host(Step::cargo("rustdoc of the data plane", &[&doc, &ebpf[..]].concat()))).run()
+}
+
+fn document(step: Step) -> Step {
+    step.env("RUSTDOCFLAGS", "--deny warnings")
 }
 
 fn on_host(step: Step) -> Step {
