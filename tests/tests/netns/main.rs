@@ -14,6 +14,7 @@ mod equal_ranges;
 mod half_close;
 mod isolation;
 mod load_balancer;
+mod on_premises;
 mod quotas;
 mod restart;
 mod same_account;
