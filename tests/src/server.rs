@@ -15,15 +15,15 @@ use crate::{Process, wait_until};
 /// Bytes per second and connection of `/slow/`.
 const SLOW_RATE: &str = "4m";
 
-/// Bytes of the file below `/slow/`: 12 s at that rate.
-pub const SLOW_FILE_BYTES: u64 = 48 * 1024 * 1024;
+/// Bytes of the file below `/slow/`: 24 s at that rate, time for two restarts.
+pub const SLOW_FILE_BYTES: u64 = 96 * 1024 * 1024;
 
 /// An nginx on one host:
 ///
 /// | path | answer |
 /// |---|---|
 /// | `/` | `NAME at SERVER_ADDRESS` |
-/// | `/slow/file` | 48 MiB at 4 MiB/s |
+/// | `/slow/file` | 96 MiB at 4 MiB/s |
 #[derive(Debug)]
 pub struct Nginx {
     access_log: PathBuf,
