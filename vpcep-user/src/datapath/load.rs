@@ -52,6 +52,12 @@ pub fn pin_directory(bpffs: &Path) -> PathBuf {
     bpffs.join(format!("v{ABI_VERSION}"))
 }
 
+/// Where it is put together. A BPF filesystem allows no dot in a name
+/// (kernel/bpf/inode.c, `bpf_lookup`).
+fn fresh_directory(bpffs: &Path) -> PathBuf {
+    bpffs.join(format!("v{ABI_VERSION}-new"))
+}
+
 /// Loads the object as the settings want it.
 ///
 /// # Errors
@@ -66,7 +72,7 @@ pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
         check_pinned(&pins, &capacities)?;
         return load_from(settings, shard, &pins, &capacities, reused);
     }
-    let fresh = pins.with_extension("new");
+    let fresh = fresh_directory(&settings.bpffs);
     remove_tree(&fresh)?;
     make_directory(&fresh)?;
     let loaded = load_from(settings, shard, &fresh, &capacities, reused)?;
@@ -255,7 +261,7 @@ pub fn detach(bpffs: &Path) -> Result<(), DatapathError> {
     // Links first: without them no packet reaches the maps.
     remove_tree(&pins.join("links"))?;
     remove_tree(&pins)?;
-    remove_tree(&pins.with_extension("new"))?;
+    remove_tree(&fresh_directory(bpffs))?;
     for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
         // On kernels without tcx; elsewhere there is nothing to find.
         let _ = tc::qdisc_detach_program(&interface.interface_name, TcAttachType::Ingress, programs::TC);
