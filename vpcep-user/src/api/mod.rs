@@ -209,3 +209,6 @@ async fn identify(request: Request, next: Next) -> Response {
 fn deleted() -> Response {
     http::StatusCode::NO_CONTENT.into_response()
 }
+
+#[cfg(test)]
+mod tests;
