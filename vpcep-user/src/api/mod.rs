@@ -48,7 +48,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::HeaderValue;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use crate::controller::{ControlError, Controller, State, Tx};
@@ -121,7 +121,7 @@ impl App {
         let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
         let (value, effect) = written.value;
         if effect == Effect::Reconcile && !self.controller.covered(written.version, COVER_WAIT).await {
-            error!(version = written.version, "answered before the data plane had the change");
+            warn!(version = written.version, "answered before the data plane had the change");
         }
         Ok(value)
     }

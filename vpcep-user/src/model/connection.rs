@@ -192,8 +192,9 @@ impl Connection {
             }
         };
         let next = Self { accepted_once: self.accepted_once || next == Accepted, state: next, since: now };
-        let effect =
-            if next.data_plane_view() == self.data_plane_view() { Effect::None } else { Effect::Reconcile };
+        // Creating is only over when a pass has said how it went, even if the data plane was tried before.
+        let is_due = next.state == Creating || next.data_plane_view() != self.data_plane_view();
+        let effect = if is_due { Effect::Reconcile } else { Effect::None };
         Ok(Step::Move(next, effect))
     }
 
@@ -300,7 +301,7 @@ mod tests {
             (
                 broken("full"),
                 [
-                    To(Creating, Quiet),
+                    To(Creating, Act),
                     To(Rejected, Act),
                     To(Deleting, Act),
                     To(orphan(), Act),
@@ -311,7 +312,7 @@ mod tests {
             (
                 broken("lost"),
                 [
-                    To(Creating, Quiet),
+                    To(Creating, Act),
                     To(Rejected, Act),
                     To(Deleting, Act),
                     To(orphan(), Act),
