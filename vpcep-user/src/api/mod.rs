@@ -5,18 +5,18 @@
 //!
 //! | path | file |
 //! |---|---|
-//! | `/`, `/v1` | [`versions`] |
-//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | [`services`] |
-//! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | [`connections`] |
-//! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | [`permissions`] |
-//! | `/v1/{project_id}/vpc-endpoints[/{id}]` | [`endpoints`] |
-//! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | [`quotas`] |
-//! | `/v1/{project_id}/vpcs`, `subnets` | [`networks`] |
-//! | `/v1/{project_id}/backends` | [`backends`] |
-//! | `/v1/{project_id}/sessions`, `stats`, `explain` | [`observe`] |
-//! | `/operator/v1/accounts` | [`accounts`] |
-//! | `/operator/v1/attachments` | [`attachments`] |
-//! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | [`operator`] |
+//! | `/`, `/v1` | `versions.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
+//! | `/v1/{project_id}/vpc-endpoints[/{id}]` | `endpoints.rs` |
+//! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | `quotas.rs` |
+//! | `/v1/{project_id}/vpcs`, `subnets` | `networks.rs` |
+//! | `/v1/{project_id}/backends` | `backends.rs` |
+//! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
+//! | `/operator/v1/accounts` | `accounts.rs` |
+//! | `/operator/v1/attachments` | `attachments.rs` |
+//! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.

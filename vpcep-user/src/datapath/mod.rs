@@ -23,9 +23,7 @@ pub mod fake;
 pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathError> {
     match settings.kind {
         DatapathKind::None => Ok(Arc::new(fake::FakeDatapath::new(settings))),
-        DatapathKind::Bpf => {
-            Err(DatapathError::Setting("the bpf data plane is not built in: run with --datapath none".into()))
-        }
+        DatapathKind::Bpf => Err(DatapathError::Setting("the bpf data plane is not built in".into())),
     }
 }
 
@@ -37,9 +35,7 @@ pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathEr
 pub fn detach(settings: &DatapathSettings) -> Result<(), DatapathError> {
     match settings.kind {
         DatapathKind::None => Ok(()),
-        DatapathKind::Bpf => {
-            Err(DatapathError::Setting("the bpf data plane is not built in: nothing to detach".into()))
-        }
+        DatapathKind::Bpf => Err(DatapathError::Setting("the bpf data plane is not built in".into())),
     }
 }
 

@@ -1,18 +1,22 @@
 //! The connection of an endpoint to its service, as a state machine.
 //!
 //! ```text
-//!                  approval on                 approval off
-//!                       |                           |
-//!                       v         Receive           v
-//!              PendingAcceptance -----------> +-> Creating --Applied--> Accepted
-//!                       |                     |     |  ^ |                  |
-//!                       |              Receive|     |  | |ApplyFailed       |ApplyFailed
-//!                     Reject                  |  Reject| v                  v
-//!                       |                     |     |  +-Receive- Failed(data plane) --Applied--> Accepted
-//!                       +--------> Rejected <-+-----+------------ Reject (from Accepted, Failed)
+//!  (create, approval on)                  (create, approval off)
+//!            |                                      |
+//!            v              Receive                 v      Applied
+//!    PendingAcceptance ------------------------> Creating ---------> Accepted
+//!            |                                    ^     |               |
+//!            | Reject                     Receive |     | Reject        | Reject
+//!            +------------> Rejected -------------+     |               |
+//!                              ^                        |               |
+//!                              +------------------------+---------------+
 //!
+//!  Creating, Accepted                              --ApplyFailed-->    Failed(data plane)
+//!  Failed(data plane)                              --Applied-->        Accepted
+//!  Failed(data plane)                              --Receive-->        Creating
+//!  Failed(data plane)                              --Reject-->         Rejected
 //!  PendingAcceptance, Rejected, Failed(data plane) --ServiceDeleted--> Failed(service deleted)
-//!  any state --Delete--> Deleting --Applied--> (gone)
+//!  any                                             --Delete-->         Deleting --Applied--> (gone)
 //! ```
 //!
 //! `Receive` and `Reject` are the provider's, `Delete` the consumer's,
