@@ -1,7 +1,7 @@
 //! The HTTP API: what may be asked, and how answers look.
 //!
 //! Owns the router, authentication, paging, wire forms and the one table from
-//! errors to codes ([`error`]). Every rule is [`crate::controller`]'s.
+//! errors to codes ([`mod@error`]). Every rule is [`crate::controller`]'s.
 //!
 //! | path | file |
 //! |---|---|
