@@ -1,1 +1,5 @@
 //! Test harness.
+
+pub mod packet;
+pub mod runner;
+pub mod world;

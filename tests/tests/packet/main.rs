@@ -1,0 +1,28 @@
+//! The data plane, packet by packet: one table per step of its pipeline.
+//!
+//! Every row starts from `vpcep_tests::world`, runs at both hooks with the same
+//! expectation, and compares the whole frame that comes out, the drop counters
+//! and, where it matters, the maps. Needs root.
+//!
+//! Out of reach of `BPF_PROG_TEST_RUN`, and left to the namespace tests: where a
+//! redirect goes, VLAN tags outside of the frame, checksums still to be
+//! completed at TC, and GSO.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+//arp
+//concurrency
+//cut_off
+//disassembly
+//forward_known
+mod forward_new;
+//limits
+//malformed
+//not_ours
+//reaper
+//return_path
+//snat
+mod table;
+//tcp_states
+//whitelist
+//xdp
