@@ -10,19 +10,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-//arp
+mod arp;
 //concurrency
-//cut_off
+mod cut_off;
 //disassembly
-//forward_known
+mod forward_known;
 mod forward_new;
-//limits
-//malformed
-//not_ours
+mod limits;
+mod malformed;
+mod not_ours;
 //reaper
-//return_path
+mod return_path;
 //snat
 mod table;
-//tcp_states
-//whitelist
+mod tcp_states;
+mod whitelist;
 //xdp

@@ -53,6 +53,12 @@ impl Case {
         Self::new(name, PROVIDER, segment.build())
     }
 
+    /// The same under another name.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Runs at one hook only.
     pub fn only(mut self, hook: Hook) -> Self {
         self.hooks = vec![hook];
