@@ -11,18 +11,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod arp;
-//concurrency
+mod concurrency;
 mod cut_off;
-//disassembly
+mod disassembly;
 mod forward_known;
 mod forward_new;
 mod limits;
 mod malformed;
 mod not_ours;
-//reaper
+mod reaper;
 mod return_path;
-//snat
+mod snat;
 mod table;
 mod tcp_states;
 mod whitelist;
-//xdp
+mod xdp;
