@@ -1,299 +1,340 @@
-//! The network that the packet tests play in.
+//! A world: the gateway's namespace with its daemon, the namespaces of the VPCs
+//! around it, and the removal of all of it.
 //!
-//! ```text
-//!   VPC 1, consumer                gateway                  VPC 2, provider
-//!   client 10.0.0.182 ──── if 10   10.0.0.1 | 192.168.24.1   if 20 ──── 192.168.24.10:8080
-//!                          endpoint 10.0.0.100:80            VPC 3, a stranger with equal ranges
-//!                                                            if 30 ──── 192.168.24.10
-//! ```
-//!
-//! Backends see 198.19.128.0, of which every port is a slot number. Interface
-//! 40 exists and is not attached.
+//! Everything a world makes carries its name: namespaces `NAME-…`, files in
+//! `/tmp/NAME`. Names are `vpcep-PID-N`, so a later run can tell what a killed
+//! one left behind from what belongs to a run still going.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, io, process};
 
-use anyhow::Result;
-use vpcep_common::ABI_VERSION;
-use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop, attachment_flags, mac_word};
-use vpcep_common::be::{Be16, Be32};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
-use vpcep_common::maps;
-use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
-use vpcep_common::settings::Settings;
-use vpcep_common::snat::RANGE;
-use vpcep_common::tcp::State;
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::packet::{Mac, Segment, TCP};
-use crate::runner::{Capacity, Gateway, Hook};
+use crate::process::output_of;
+use crate::{Cli, Daemon, Netns};
 
-/// An interface of the gateway and the VPC behind it.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// Attachment number; 0 when not attached.
-    pub attachment: u16,
-    /// Kernel interface index.
-    pub ifindex: u32,
-    /// VPC number.
-    pub vpc: u16,
-    /// MAC of the interface.
-    pub mac: Mac,
-    /// The gateway's own address.
-    pub gateway: Ipv4Addr,
+/// Removes a world; see the file.
+const SWEEP: &str = include_str!("sweep.sh");
+
+/// How the gateway's programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// TC: tcx or clsact.
+    Tc,
+    /// XDP in the driver of veth.
+    Xdp,
 }
 
-/// The consumer's VPC.
-pub const CONSUMER: Link = Link {
-    attachment: 1,
-    ifindex: 10,
-    vpc: 1,
-    mac: [2, 0, 0, 0, 0, 10],
-    gateway: Ipv4Addr::new(10, 0, 0, 1),
-};
-/// The provider's VPC.
-pub const PROVIDER: Link = Link {
-    attachment: 2,
-    ifindex: 20,
-    vpc: 2,
-    mac: [2, 0, 0, 0, 0, 20],
-    gateway: Ipv4Addr::new(192, 168, 24, 1),
-};
-/// Another VPC with the provider's ranges.
-pub const STRANGER: Link = Link { attachment: 3, ifindex: 30, vpc: 3, mac: [2, 0, 0, 0, 0, 30], ..PROVIDER };
-/// An interface that is not attached.
-pub const UNATTACHED: Link = Link { attachment: 0, ifindex: 40, vpc: 0, mac: [2, 0, 0, 0, 0, 40], ..PROVIDER };
-
-/// Every interface.
-pub const INTERFACES: [u32; 4] = [CONSUMER.ifindex, PROVIDER.ifindex, STRANGER.ifindex, UNATTACHED.ifindex];
-
-/// Number of the endpoint.
-pub const ENDPOINT: u32 = 1;
-/// Where clients connect to.
-pub const ENDPOINT_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 100), 80);
-/// An address of the gateway host itself in the consumer's VPC, beside its own.
-pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-/// A client and the port it uses.
-pub const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 182), 40_000);
-/// Its MAC.
-pub const CLIENT_MAC: Mac = [2, 1, 0, 0, 0, 182];
-/// The server.
-pub const BACKEND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 24, 10), 8080);
-/// Its MAC.
-pub const BACKEND_MAC: Mac = [2, 2, 0, 0, 0, 10];
-/// Its next-hop number.
-pub const NEXT_HOP: u16 = 1;
-/// The one address that backends see.
-pub const SOURCE: Ipv4Addr = Ipv4Addr::new(198, 19, 128, 0);
-
-/// Most connections of the endpoint unless a test says otherwise.
-pub const LIMIT: u32 = 100;
-/// Key of the keyed hash; fixed, so that a failure can be repeated.
-pub const HASH_KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-
-const BACKEND_NUMBER: u16 = 1;
-
-/// Idle seconds allowed by TCP state, with distinct values to tell them apart.
-pub const fn idle_secs(state: State) -> u32 {
-    match state {
-        State::None => 0,
-        State::SynSent | State::SynReceived => 240,
-        State::Established => 7440,
-        State::FinClient | State::FinBackend | State::LastFinClient | State::LastFinBackend => 300,
-        State::TimeWait => 10,
-        State::ResetByClient | State::ResetByBackend => 20,
+impl Mode {
+    /// The word for `vpcep attachment create --mode`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tc => "tc",
+            Self::Xdp => "xdp",
+        }
     }
 }
 
-/// Seconds that a freed source port rests.
-pub const REST_SECS: u32 = 120;
+/// The gateway host and what surrounds it.
+#[derive(Debug)]
+pub struct World {
+    name: String,
+    directory: PathBuf,
+    mode: Mode,
+    gateway: Netns,
+    vpcs: u32,
+    /// The daemon in the gateway.
+    pub daemon: Daemon,
+    // Last, so that the daemon ends before its files are removed.
+    watchdog: Watchdog,
+}
 
-/// A gateway that knows the world: endpoint accepted, neighbour resolved,
-/// every interface takes frames from XDP.
+impl World {
+    /// A world of this process's own, with its daemon running. Worlds that
+    /// killed processes left behind are removed first.
+    ///
+    /// # Errors
+    /// When something is missing (root, a program), naming it.
+    pub fn start(mode: Mode) -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        require_root()?;
+        sweep_orphans()?;
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        Self::start_named(format!("vpcep-{}-{number}", process::id()), mode)
+    }
+
+    /// A world under a name of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`World::start`], and when a world of that name is standing.
+    pub fn start_named(name: String, mode: Mode) -> Result<Self> {
+        require_root()?;
+        let directory = directory_of(&name);
+        fs::create_dir(&directory)
+            .with_context(|| format!("cannot create {} for a new world", directory.display()))?;
+        let watchdog = Watchdog::arm(&name)?;
+        let bpffs = directory.join("bpffs");
+        fs::create_dir(&bpffs).with_context(|| format!("cannot create {}", bpffs.display()))?;
+        output_of(Command::new("mount").args(["-t", "bpf", "vpcep"]).arg(&bpffs))?;
+
+        let gateway = Netns::create(format!("{name}-gateway"))?;
+        let daemon = Daemon::new(&gateway, &directory)?;
+        let mut world = Self { name, directory, mode, gateway, vpcs: 0, daemon, watchdog };
+        world.daemon.start()?;
+        Ok(world)
+    }
+
+    /// How attachments are to be made.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Where files of the world go; removed with it.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The gateway's namespace.
+    pub fn gateway(&self) -> &Netns {
+        &self.gateway
+    }
+
+    /// The command line as the operator.
+    ///
+    /// # Errors
+    /// When `vpcep` is not built.
+    pub fn operator(&self) -> Result<Cli> {
+        self.daemon.cli()
+    }
+
+    /// A host for a VPC in a namespace of its own, wired to the gateway.
+    ///
+    /// # Errors
+    /// When the kernel refuses a step.
+    pub fn add_host(&mut self, network: &Network) -> Result<Host> {
+        self.vpcs += 1;
+        let gateway_interface = format!("vpc{}", self.vpcs);
+        let netns = Netns::create(format!("{}-{gateway_interface}", self.name))?;
+        self.gateway.connect(&gateway_interface, &netns, HOST_INTERFACE)?;
+        for address in &network.hosts {
+            netns.add_address(HOST_INTERFACE, &format!("{address}/{}", network.prefix_len))?;
+        }
+        if self.mode == Mode::Xdp {
+            // veth takes redirected frames only while it polls, which gro turns
+            // on; and XDP sees packets as they are: with tx off the sender
+            // completes checksums and does not send packets beyond the MTU.
+            netns.set_offloads(HOST_INTERFACE, &[("gro", "on"), ("tx", "off")])?;
+        }
+        Ok(Host { netns, gateway_interface, network: network.clone() })
+    }
+
+    /// What an engineer wants to see when a scenario failed.
+    pub fn diagnosis(&self) -> String {
+        let mut text = format!("--- end of vpcepd's log\n{}\n", self.daemon.log_tail());
+        for arguments in [["status"].as_slice(), &["stats"], &["sessions"]] {
+            let answer = self.operator().and_then(|cli| cli.json(arguments));
+            let answer = answer.map_or_else(|error| format!("{error:#}"), |json| format!("{json:#}"));
+            text.push_str(&format!("--- vpcep {}\n{answer}\n", arguments.join(" ")));
+        }
+        text
+    }
+
+    /// Leaves everything standing, the daemon running.
+    ///
+    /// # Errors
+    /// When the watchdog is gone.
+    pub fn leave_standing(mut self) -> Result<()> {
+        self.daemon.leave_running();
+        self.watchdog.disarm()
+    }
+}
+
+/// Name of a VPC host's interface.
+pub const HOST_INTERFACE: &str = "eth0";
+
+/// The IPv4 network of a VPC and who lives in it.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its range, such as `10.0.0.0/24`.
+    pub cidr: String,
+    /// Length of the prefix.
+    pub prefix_len: u8,
+    /// The gateway's address: the first of the range.
+    pub gateway: String,
+    /// Addresses of the host.
+    pub hosts: Vec<String>,
+}
+
+impl Network {
+    /// A /24 around the first of `hosts`, the gateway at `.1`.
+    ///
+    /// # Errors
+    /// When there is no host or it is not an IPv4 address.
+    pub fn around(hosts: &[&str]) -> Result<Self> {
+        let first = hosts.first().context("a network needs a host")?;
+        let address: std::net::Ipv4Addr =
+            first.parse().with_context(|| format!("host {first:?} is not an IPv4 address"))?;
+        let [a, b, c, _] = address.octets();
+        Ok(Self {
+            cidr: format!("{a}.{b}.{c}.0/24"),
+            prefix_len: 24,
+            gateway: format!("{a}.{b}.{c}.1"),
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        })
+    }
+}
+
+/// A host in a VPC.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its namespace.
+    pub netns: Netns,
+    /// The interface by which the gateway reaches it.
+    pub gateway_interface: String,
+    /// Its network.
+    pub network: Network,
+}
+
+impl Host {
+    /// Its first address.
+    pub fn address(&self) -> &str {
+        &self.network.hosts[0]
+    }
+}
+
+/// A process that removes the world once this one drops it or is gone, whatever
+/// ended it: a panic, Ctrl-C, SIGKILL. It sees that at the end of its input.
+#[derive(Debug)]
+struct Watchdog {
+    child: Child,
+}
+
+impl Watchdog {
+    fn arm(world: &str) -> Result<Self> {
+        let mut command = sweep_command(world);
+        // A group of its own: Ctrl-C must end the tests, not their clean-up.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.stdin(Stdio::piped()).spawn().context("cannot start the watchdog")?;
+        Ok(Self { child })
+    }
+
+    fn disarm(&mut self) -> Result<()> {
+        let mut input = self.child.stdin.take().context("the watchdog's input is closed")?;
+        io::Write::write_all(&mut input, b"leave\n").context("cannot reach the watchdog")
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It is ours and cannot fail to be waited for; a world it could not
+        // remove is removed by the next run.
+        drop(self.child.wait());
+    }
+}
+
+/// Removes the world of that name.
 ///
 /// # Errors
-/// When the kernel refuses to load it.
-pub fn gateway(hooks: &[Hook], capacity: Capacity) -> Result<Gateway> {
-    let mut gateway = Gateway::load(hooks, capacity)?;
-    gateway.array(maps::SETTINGS).set(0, settings(capacity.shard_prefix_len), 0)?;
-    for link in [CONSUMER, PROVIDER, STRANGER] {
-        gateway.set_attachment(link, attachment_flags::TAKES_XDP_FRAMES);
-        let key = InterfaceKey { ifindex: link.ifindex, ..InterfaceKey::default() };
-        gateway.hash(maps::INTERFACES).insert(key, u32::from(link.attachment), 0)?;
+/// When a step fails; what is left can be removed by another call.
+pub fn sweep(world: &str) -> Result<()> {
+    output_of(&mut sweep_command(world)).map(drop)
+}
+
+/// Whether a world of that name is standing.
+pub fn is_standing(world: &str) -> bool {
+    directory_of(world).exists()
+}
+
+fn sweep_command(world: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", SWEEP, "sweep", world]).arg(directory_of(world));
+    command
+}
+
+fn directory_of(world: &str) -> PathBuf {
+    env::temp_dir().join(world)
+}
+
+/// Removes worlds whose process is gone.
+fn sweep_orphans() -> Result<()> {
+    let temporary = env::temp_dir();
+    let entries = fs::read_dir(&temporary).with_context(|| format!("cannot list {}", temporary.display()))?;
+    for entry in entries {
+        let name = entry.with_context(|| format!("cannot list {}", temporary.display()))?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if owner_of(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            sweep(name)?;
+        }
     }
-    let mut endpoints = gateway.hash(maps::ENDPOINTS);
-    let mapped = EndpointValue { endpoint: ENDPOINT, server_port: Be16::new(BACKEND.port()), pad: 0 };
-    let of_host = EndpointValue { endpoint: NO_ENDPOINT, ..EndpointValue::default() };
-    endpoints.insert(endpoint_key(*ENDPOINT_ADDRESS.ip(), ENDPOINT_ADDRESS.port(), TCP), mapped, 0)?;
-    endpoints.insert(endpoint_key(*ENDPOINT_ADDRESS.ip(), 0, 0), mapped, 0)?;
-    for address in [HOST_ADDRESS, CONSUMER.gateway] {
-        endpoints.insert(endpoint_key(address, 0, 0), of_host, 0)?;
-    }
-    gateway.array(maps::RINGS).set(ENDPOINT, fill_ring(&[(BACKEND_NUMBER, 1)]), 0)?;
-    let backend = Backend {
-        address: (*BACKEND.ip()).into(),
-        vpc: PROVIDER.vpc,
-        next_hop: NEXT_HOP,
-        ..Backend::default()
-    };
-    gateway.array(maps::BACKENDS).set(u32::from(BACKEND_NUMBER), backend, 0)?;
-    let neighbour = NeighbourKey { address: (*BACKEND.ip()).into(), vpc: PROVIDER.vpc, pad: 0 };
-    gateway.hash(maps::NEIGHBOURS).insert(neighbour, u32::from(NEXT_HOP), 0)?;
-    gateway.set_backend_mac(Some(BACKEND_MAC));
-    gateway.set_policy(policy::ACCEPTED, 1, LIMIT);
-    Ok(gateway)
+    Ok(())
 }
 
-fn settings(shard_prefix_len: u8) -> Settings {
-    let mut idle = [0; State::COUNT];
-    for state in State::ALL {
-        idle[state as usize] = ticks(idle_secs(state));
-    }
-    Settings {
-        hash_key: HASH_KEY,
-        abi_version: ABI_VERSION,
-        shard_base: RANGE,
-        shard_mask: (1 << (32 - shard_prefix_len)) - 1,
-        rest: ticks(REST_SECS),
-        idle,
-    }
+/// The process a world's name speaks of: `vpcep-PID-N`.
+fn owner_of(world: &str) -> Option<u32> {
+    let (pid, number) = world.strip_prefix("vpcep-")?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    pid.parse().ok()
 }
 
-/// Key of a mapped port of an address in the consumer's VPC.
-pub fn endpoint_key(address: Ipv4Addr, port: u16, protocol: u8) -> EndpointKey {
-    EndpointKey { address: address.into(), port: Be16::new(port), vpc: CONSUMER.vpc, protocol, pad: [0; 3] }
-}
-
-/// The flow of a client to the endpoint.
-pub fn flow(client: SocketAddrV4) -> FlowKey {
-    FlowKey {
-        source: (*client.ip()).into(),
-        destination: (*ENDPOINT_ADDRESS.ip()).into(),
-        source_port: Be16::new(client.port()),
-        destination_port: Be16::new(ENDPOINT_ADDRESS.port()),
-        vpc: CONSUMER.vpc,
-        protocol: TCP,
-        pad: 0,
-    }
-}
-
-/// A segment of a client to the endpoint, as it comes in.
-pub const fn from_client(client: SocketAddrV4, flags: u8) -> Segment {
-    let mut segment = Segment::new(client, ENDPOINT_ADDRESS, flags);
-    segment.to = CONSUMER.mac;
-    segment.from = CLIENT_MAC;
-    segment
-}
-
-/// A segment of the backend to a source port, as it comes in.
-pub const fn from_backend(source_port: u16, flags: u8) -> Segment {
-    let mut segment = Segment::new(BACKEND, SocketAddrV4::new(SOURCE, source_port), flags);
-    segment.to = PROVIDER.mac;
-    segment.from = BACKEND_MAC;
-    segment
-}
-
-/// What a client's segment becomes on the way to the backend.
-pub fn to_backend(segment: &Segment, source_port: u16) -> Segment {
-    Segment {
-        to: BACKEND_MAC,
-        from: PROVIDER.mac,
-        ttl: segment.ttl - 1,
-        source: SocketAddrV4::new(SOURCE, source_port),
-        destination: BACKEND,
-        ..segment.clone()
-    }
-}
-
-/// What a backend's segment becomes on the way to the client.
-pub fn to_client(segment: &Segment, client: SocketAddrV4) -> Segment {
-    Segment {
-        to: CLIENT_MAC,
-        from: CONSUMER.mac,
-        ttl: segment.ttl - 1,
-        source: ENDPOINT_ADDRESS,
-        destination: client,
-        ..segment.clone()
-    }
-}
-
-/// Now, in ticks, as the programs count them.
-pub fn now() -> u32 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a pointer to a live timespec; this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    let since_boot = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
-    (since_boot.as_nanos() >> TICK_SHIFT) as u32
-}
-
-/// Changes to the world.
+/// That this process may make worlds.
 ///
-/// # Panics
-/// All of them when the kernel refuses a map update that fits the map.
-impl Gateway {
-    /// Attaches a link with these `attachment_flags`.
-    pub fn set_attachment(&mut self, link: Link, flags: u16) {
-        let attachment = Attachment {
-            ifindex: link.ifindex,
-            vpc: link.vpc,
-            address: link.gateway.into(),
-            mac: link.mac,
-            flags,
-            ..Attachment::default()
-        };
-        self.array(maps::ATTACHMENTS).set(u32::from(link.attachment), attachment, 0).expect("number fits");
+/// # Errors
+/// When it is not root.
+pub fn require_root() -> Result<()> {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    ensure!(
+        user == 0,
+        "network namespaces and eBPF need root (CAP_SYS_ADMIN), this is user {user}: use sudo"
+    );
+    Ok(())
+}
+
+/// A program of this workspace, found beside the running one: tests live in
+/// `target/PROFILE/deps`, xtask in `target/PROFILE`.
+///
+/// # Errors
+/// When it is not built.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let myself = env::current_exe().context("cannot tell where this program is")?;
+    let candidates = myself.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    for candidate in candidates {
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+    }
+    bail!("no program {name} near {}: run cargo build", myself.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_is_told_only_from_names_of_worlds() {
+        for (name, owner) in [
+            ("vpcep-4711-0", Some(4711)),
+            ("vpcep-4711-12", Some(4711)),
+            ("vpcep-demo", None),
+            ("vpcep-4711", None),
+            ("vpcep-x-1", None),
+            ("vpcep-4711-0-gateway", None),
+            ("other-4711-0", None),
+        ] {
+            assert_eq!(owner_of(name), owner, "{name}");
+        }
     }
 
-    /// Replaces the endpoint's policy: bits of `policy`, generation and limit.
-    pub fn set_policy(&mut self, flags: u64, generation: u32, limit: u32) {
-        let policy = Policy {
-            word: policy::word(flags, generation),
-            limit,
-            provider_vpc: PROVIDER.vpc,
-            vpc: CONSUMER.vpc,
-            address: (*ENDPOINT_ADDRESS.ip()).into(),
-            pad: 0,
-            id: [1; 16],
-        };
-        self.array(maps::POLICIES).set(ENDPOINT, policy, 0).expect("number fits");
-    }
-
-    /// Says where the backend is, or that nobody knows.
-    pub fn set_backend_mac(&mut self, mac: Option<Mac>) {
-        let next_hop = NextHop {
-            mac: mac.map_or(0, mac_word),
-            address: (*BACKEND.ip()).into(),
-            vpc: PROVIDER.vpc,
-            attachment: PROVIDER.attachment,
-        };
-        self.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), next_hop, 0).expect("number fits");
-    }
-
-    /// Changes a session slot in place.
-    pub fn change_slot(&mut self, number: u32, change: impl FnOnce(&mut Slot)) {
-        let mut slot = self.slot(number);
-        change(&mut slot);
-        self.array(maps::SLOTS).set(number, slot, 0).expect("number fits");
-    }
-
-    /// Makes a slot look as if its last packet had come `secs` ago.
-    pub fn age(&mut self, number: u32, secs: u32) {
-        self.change_slot(number, |slot| slot.last_seen = now().wrapping_sub(ticks(secs)));
-    }
-
-    /// Source port of a client's session, if it has one.
-    pub fn source_port(&self, client: SocketAddrV4) -> Option<u16> {
-        // The shard of the world is one address: slot number and port are the same.
-        self.slot_of(&flow(client)).map(|slot| slot as u16)
-    }
-
-    /// TCP state of a client's session, if it has one.
-    pub fn tcp_state(&self, client: SocketAddrV4) -> Option<State> {
-        let slot = self.slot_of(&flow(client))?;
-        Some(vpcep_common::session::Word(self.slot(slot).word).tcp())
-    }
-
-    /// A whitelist entry for one client.
-    pub fn list_client(&mut self, client: Ipv4Addr, is_listed: bool) {
-        self.whitelist(ENDPOINT, Be32::from(client), 32, is_listed);
+    #[test]
+    fn network_is_the_24_around_its_first_host() {
+        let network = Network::around(&["192.168.24.10", "192.168.24.11"]).unwrap();
+        assert_eq!(network.cidr, "192.168.24.0/24");
+        assert_eq!(network.gateway, "192.168.24.1");
+        assert_eq!(network.hosts.len(), 2);
+        Network::around(&["here"]).unwrap_err();
+        Network::around(&[]).unwrap_err();
     }
 }

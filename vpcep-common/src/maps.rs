@@ -28,7 +28,7 @@ pub const CONNECTIONS: &str = "CONNECTIONS";
 pub const TRAFFIC: &str = "TRAFFIC";
 /// Array of one [`crate::settings::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
-/// Array of slot numbers for the reaper, mmapable.
+/// Array of slot numbers (`u64`) for the reaper, mmapable.
 pub const REAP_LIST: &str = "REAP_LIST";
 
 /// Every map, in the order `vpcep status` lists them.

@@ -45,4 +45,4 @@ pub static TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(limits:
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_RDONLY_PROG);
 #[map]
-pub static REAP_LIST: Array<u32> = Array::with_max_entries(limits::REAP_BATCH, BPF_F_MMAPABLE);
+pub static REAP_LIST: Array<u64> = Array::with_max_entries(limits::REAP_BATCH, BPF_F_MMAPABLE);

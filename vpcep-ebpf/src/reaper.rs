@@ -7,6 +7,7 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
+use aya_log_ebpf::warn;
 use vpcep_common::endpoint::policy;
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::session::{TICK_SHIFT, Use};
@@ -31,7 +32,7 @@ pub fn run(context: &RawTracePointContext) -> i32 {
             break;
         }
         let Some(number) = REAP_LIST.get(i) else { break };
-        if reap(settings, *number, now) {
+        if reap(context, settings, *number as u32, now) {
             freed += 1;
         }
     }
@@ -40,7 +41,7 @@ pub fn run(context: &RawTracePointContext) -> i32 {
 
 /// Frees one slot if its session is idle.
 #[inline(always)]
-fn reap(settings: &Settings, number: u32, now: u32) -> bool {
+fn reap(context: &RawTracePointContext, settings: &Settings, number: u32, now: u32) -> bool {
     let Some(session) = session::in_slot(number) else { return false };
     // SAFETY: a pointer into the map.
     let idle = now.wrapping_sub(unsafe { (*session.slot).last_seen });
@@ -62,7 +63,9 @@ fn reap(settings: &Settings, number: u32, now: u32) -> bool {
     }
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
-    session::forget(&flow, number);
+    if !session::forget(&flow, number) {
+        warn!(context, "session slot {} was not in the forward index", number);
+    }
     if word.is_counted() {
         session::lower(word.endpoint());
     }

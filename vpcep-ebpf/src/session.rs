@@ -244,12 +244,10 @@ pub fn abandon(claim: &Claim, now: u32) {
     unsafe { atomic::store(&raw mut (*claim.slot).word, claim.word.freed().0) };
 }
 
-/// Takes a flow out of the index, if it leads to this slot.
+/// Takes a flow out of the index if it leads to this slot; says whether it did.
 #[inline(always)]
-pub fn forget(flow: &FlowKey, number: u32) {
-    if slot_number(flow) == Some(number) {
-        // Only the owner of the slot removes its entry, and nobody replaces an
-        // entry that is there, so nothing can come between.
-        let _ = FLOWS.remove(flow);
-    }
+pub fn forget(flow: &FlowKey, number: u32) -> bool {
+    // Only the owner of the slot removes its entry, and nobody replaces an
+    // entry that is there, so nothing can come between.
+    slot_number(flow) == Some(number) && FLOWS.remove(flow).is_ok()
 }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use vpcep_common::attachment::{NextHop, attachment_flags, mac_word};
 use vpcep_common::maps;
 use vpcep_tests::packet::{Arp, ETHERNET_LEN, Mac};
-use vpcep_tests::runner::{Gateway, Hook};
-use vpcep_tests::world::{
+use crate::runner::{Gateway, Hook};
+use crate::stage::{
     BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, Link, NEXT_HOP,
     PROVIDER, STRANGER,
 };

@@ -12,8 +12,8 @@ use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::{Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 
 use crate::table::on_each_hook;
 
@@ -67,7 +67,7 @@ fn a_limit_is_reached_exactly() {
             let threads: Vec<_> = (0..THREADS)
                 .map(|thread| {
                     scope.spawn(move || {
-                        let syns = (0..SYNS).map(|i| world::from_client(client(thread, i), SYN));
+                        let syns = (0..SYNS).map(|i| stage::from_client(client(thread, i), SYN));
                         syns.filter(|syn| is_forwarded(shared, hook, CONSUMER.ifindex, syn)).count() as u64
                     })
                 })
@@ -88,7 +88,7 @@ fn a_limit_is_reached_exactly() {
 fn one_flow_opened_by_all_at_once_is_one_session() {
     on_each_hook(|gateway, hook| {
         for i in 0..200 {
-            let syn = world::from_client(client(0, i), SYN);
+            let syn = stage::from_client(client(0, i), SYN);
             thread::scope(|scope| {
                 for _ in 0..THREADS {
                     let (shared, syn) = (&*gateway, &syn);
@@ -97,7 +97,7 @@ fn one_flow_opened_by_all_at_once_is_one_session() {
             });
         }
         let connections = gateway.connections(ENDPOINT);
-        assert!(connections.current <= u64::from(world::LIMIT));
+        assert!(connections.current <= u64::from(stage::LIMIT));
         let (slots, counted) = live_slots(gateway);
         assert_eq!((slots.len() as u64, counted), (connections.current, connections.current));
         reap_all(gateway);
@@ -138,9 +138,9 @@ fn disturb(gateway: &Gateway, hook: Hook, client: SocketAddrV4, choice: u32) {
     const KINDS: [u8; 8] = [SYN, SYN, ACK, ACK, FIN | ACK, FIN | ACK, RST, SYN | ACK];
     let flags = KINDS[(choice >> 1) as usize % KINDS.len()];
     if choice & 1 == 0 {
-        gateway.run(hook, CONSUMER.ifindex, &world::from_client(client, flags).build());
+        gateway.run(hook, CONSUMER.ifindex, &stage::from_client(client, flags).build());
     } else if let Some(source_port) = gateway.source_port(client) {
-        gateway.run(hook, PROVIDER.ifindex, &world::from_backend(source_port, flags).build());
+        gateway.run(hook, PROVIDER.ifindex, &stage::from_backend(source_port, flags).build());
     }
 }
 

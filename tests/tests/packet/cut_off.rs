@@ -7,8 +7,8 @@ use vpcep_common::session::Word;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::RST;
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::{Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER};
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER};
 
 use crate::table::{
     Case, assert_same_frame, backend_data, backend_sends, check, client_data, client_sends, established,
@@ -28,7 +28,7 @@ fn reset_to_backend() -> Segment {
 }
 
 fn reset_to_client() -> Segment {
-    reset_onward(&world::to_client(&backend_data(first_source_port()), CLIENT))
+    reset_onward(&stage::to_client(&backend_data(first_source_port()), CLIENT))
 }
 
 /// Still counted until the reaper frees it, which is soon: see `reaper`.
@@ -59,10 +59,10 @@ fn the_first_packet_after_a_reject_is_refused() {
             .before(open_then(SILENT))
             .dropped(DropReason::NotAccepted)
             .after(is_cut),
-        Case::client("client's own reset is not answered", &world::from_client(CLIENT, RST))
+        Case::client("client's own reset is not answered", &stage::from_client(CLIENT, RST))
             .before(open_then(0))
             .dropped(DropReason::NotAccepted),
-        Case::backend("nor is the backend's", &world::from_backend(first_source_port(), RST))
+        Case::backend("nor is the backend's", &stage::from_backend(first_source_port(), RST))
             .before(open_then(0))
             .dropped(DropReason::NotAccepted),
         Case::client("client taken off the whitelist", &client_data())

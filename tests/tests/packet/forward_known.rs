@@ -5,8 +5,8 @@ use vpcep_common::session::ticks;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::{Gateway, Hook};
-use vpcep_tests::world::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 
 use crate::table::{
     Case, backend_sends, check, client_data, client_sends, established, first_source_port, on_each_hook,
@@ -23,10 +23,10 @@ fn is_open(gateway: &Gateway) {
 
 #[test]
 fn packets_of_a_session_are_translated_alike() {
-    let translated = |segment: Segment| move |_: &Gateway| world::to_backend(&segment, first_source_port()).build();
+    let translated = |segment: Segment| move |_: &Gateway| stage::to_backend(&segment, first_source_port()).build();
     let urgent = Segment { flags: 0x3f & !(RST | SYN | 1), ..client_data() };
     let low_ttl = Segment { ttl: 2, ..client_data() };
-    let again = world::from_client(CLIENT, SYN);
+    let again = stage::from_client(CLIENT, SYN);
     check([
         Case::client("data", &client_data()).before(open).sent(translated(client_data())).after(is_open),
         Case::client("last but one hop", &low_ttl).before(open).sent(translated(low_ttl.clone())).after(is_open),
@@ -53,7 +53,7 @@ fn a_session_still_needs_its_way_out() {
         Case::client("provider's VPC detached", &client_data())
             .before(|gateway, hook| {
                 open(gateway, hook);
-                gateway.set_attachment(world::Link { ifindex: 0, ..PROVIDER }, 0);
+                gateway.set_attachment(stage::Link { ifindex: 0, ..PROVIDER }, 0);
             })
             .dropped(DropReason::NoAttachment)
             .after(is_open),
@@ -69,7 +69,7 @@ fn a_backend_that_moved_is_followed() {
             assert_ne!(moved, BACKEND_MAC);
             gateway.set_backend_mac(Some(moved));
         })
-        .sent(move |_| Segment { to: moved, ..world::to_backend(&client_data(), first_source_port()) }.build())]);
+        .sent(move |_| Segment { to: moved, ..stage::to_backend(&client_data(), first_source_port()) }.build())]);
 }
 
 /// RFC 4787 REQ-6 and RFC 7857 section 2.4: traffic of either side keeps a
@@ -94,10 +94,10 @@ fn what_keeps_a_session_alive() {
             });
             gateway.age(number, QUIET_SECS);
             match side {
-                Side::Client => _ = client_sends(gateway, hook, &world::from_client(CLIENT, flags)),
-                Side::Backend => backend_sends(gateway, hook, &world::from_backend(source_port, flags)),
+                Side::Client => _ = client_sends(gateway, hook, &stage::from_client(CLIENT, flags)),
+                Side::Backend => backend_sends(gateway, hook, &stage::from_backend(source_port, flags)),
             }
-            let idle = world::now().wrapping_sub(gateway.slot(number).last_seen);
+            let idle = stage::now().wrapping_sub(gateway.slot(number).last_seen);
             assert_eq!(idle < ticks(QUIET_SECS / 2), is_kept, "{name} [{hook:?}]: idle for {idle} ticks");
         });
     }
@@ -109,8 +109,8 @@ fn equal_flows_of_two_vpcs_are_two_flows() {
     on_each_hook(|gateway, hook| {
         open(gateway, hook);
         let outcome = gateway.run(hook, PROVIDER.ifindex, &client_data().build());
-        assert_eq!(outcome.verdict, vpcep_tests::runner::Verdict::Drop);
+        assert_eq!(outcome.verdict, crate::runner::Verdict::Drop);
         let outcome = gateway.run(hook, CONSUMER.ifindex, &client_data().build());
-        assert_eq!(outcome.verdict, vpcep_tests::runner::Verdict::Redirect);
+        assert_eq!(outcome.verdict, crate::runner::Verdict::Redirect);
     });
 }

@@ -8,8 +8,8 @@ use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, PSH, Segment};
-use vpcep_tests::runner::Gateway;
-use vpcep_tests::world::{
+use crate::runner::Gateway;
+use crate::stage::{
     self, BACKEND, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, NEXT_HOP,
     PROVIDER,
 };
@@ -19,7 +19,7 @@ use crate::table::{Case, check, client_data, client_sends, first_source_port, on
 /// The SYN towards the backend, from the source port that the session got.
 fn translated_syn(gateway: &Gateway) -> Vec<u8> {
     let source_port = gateway.source_port(CLIENT).expect("the SYN opened a session");
-    world::to_backend(&syn(), source_port).build()
+    stage::to_backend(&syn(), source_port).build()
 }
 
 fn has_no_session(gateway: &Gateway) {
@@ -37,7 +37,7 @@ fn a_syn_opens_a_session() {
         let word = Word(slot.word);
         assert!(word.is_live() && word.is_counted() && !word.is_told());
         assert_eq!((word.endpoint(), word.tcp()), (ENDPOINT, State::SynSent));
-        let age = world::now().wrapping_sub(slot.created);
+        let age = stage::now().wrapping_sub(slot.created);
         assert!(age < 8, "opened {age} ticks ago");
         let expected = Slot {
             word: slot.word,
@@ -70,7 +70,7 @@ fn a_syn_opens_a_session() {
 fn the_port_of_a_backend_of_its_own_goes_before_the_mapping() {
     let to_member = move |gateway: &Gateway| {
         let source_port = gateway.source_port(CLIENT).unwrap();
-        let mut segment = world::to_backend(&syn(), source_port);
+        let mut segment = stage::to_backend(&syn(), source_port);
         segment.destination.set_port(9_090);
         segment.build()
     };
@@ -112,19 +112,19 @@ fn what_opens_nothing_is_refused() {
     check([
         refused("port that is not mapped", to_other_port, DropReason::PortNotMapped),
         refused("data of no session", client_data(), DropReason::NoSession),
-        refused("bare ACK of no session", world::from_client(CLIENT, ACK), DropReason::NoSession),
-        refused("FIN of no session", world::from_client(CLIENT, FIN | ACK), DropReason::NoSession),
-        refused("FIN without ACK", world::from_client(CLIENT, FIN), DropReason::NoSession),
-        refused("SYN-ACK of no session", world::from_client(CLIENT, SYN | ACK), DropReason::NoSession),
-        refused("no flags at all", world::from_client(CLIENT, 0), DropReason::NoSession),
+        refused("bare ACK of no session", stage::from_client(CLIENT, ACK), DropReason::NoSession),
+        refused("FIN of no session", stage::from_client(CLIENT, FIN | ACK), DropReason::NoSession),
+        refused("FIN without ACK", stage::from_client(CLIENT, FIN), DropReason::NoSession),
+        refused("SYN-ACK of no session", stage::from_client(CLIENT, SYN | ACK), DropReason::NoSession),
+        refused("no flags at all", stage::from_client(CLIENT, 0), DropReason::NoSession),
         refused(
             "data without ACK: the reset acknowledges it",
-            Segment { payload: vec![7; 33], sequence: u32::MAX - 3, ..world::from_client(CLIENT, PSH) },
+            Segment { payload: vec![7; 33], sequence: u32::MAX - 3, ..stage::from_client(CLIENT, PSH) },
             DropReason::NoSession,
         ),
-        Case::client("RST of no session is never answered", &world::from_client(CLIENT, RST))
+        Case::client("RST of no session is never answered", &stage::from_client(CLIENT, RST))
             .dropped(DropReason::NoSession),
-        Case::client("SYN with RST opens nothing", &world::from_client(CLIENT, SYN | RST))
+        Case::client("SYN with RST opens nothing", &stage::from_client(CLIENT, SYN | RST))
             .dropped(DropReason::NoSession)
             .after(has_no_session),
     ]);
@@ -155,7 +155,7 @@ fn a_session_needs_somewhere_to_go() {
             .dropped(DropReason::NeighbourUnresolved)
             .after(has_no_session),
         Case::client("provider's VPC not attached any more", &syn())
-            .before(|gateway, _| gateway.set_attachment(world::Link { ifindex: 0, ..PROVIDER }, 0))
+            .before(|gateway, _| gateway.set_attachment(stage::Link { ifindex: 0, ..PROVIDER }, 0))
             .dropped(DropReason::NoAttachment)
             .after(has_no_session),
         Case::client("hop limit runs out", &Segment { ttl: 1, ..syn() })
@@ -171,7 +171,7 @@ fn a_session_needs_somewhere_to_go() {
 fn sources_inside_the_translation_range_are_refused() {
     let from = |last: [u8; 4]| {
         let client = std::net::SocketAddrV4::new(last.into(), 40_000);
-        world::from_client(client, SYN)
+        stage::from_client(client, SYN)
     };
     let next_to = from([198, 19, 127, 255]);
     check([
@@ -179,7 +179,7 @@ fn sources_inside_the_translation_range_are_refused() {
         Case::client("last", &from([198, 19, 255, 255])).dropped(DropReason::ReservedSource),
         Case::client("just outside", &next_to.clone())
             .sent(move |gateway| {
-                world::to_backend(&next_to, gateway.source_port(next_to.source).unwrap()).build()
+                stage::to_backend(&next_to, gateway.source_port(next_to.source).unwrap()).build()
             }),
     ]);
 }
@@ -189,9 +189,9 @@ fn sources_inside_the_translation_range_are_refused() {
 #[test]
 fn sources_outside_the_vpc_are_normal() {
     let client = std::net::SocketAddrV4::new([172, 16, 9, 9].into(), 51_000);
-    let segment = world::from_client(client, SYN);
+    let segment = stage::from_client(client, SYN);
     check([Case::client("office", &segment.clone())
-        .sent(move |gateway| world::to_backend(&segment, gateway.source_port(client).unwrap()).build())]);
+        .sent(move |gateway| stage::to_backend(&segment, gateway.source_port(client).unwrap()).build())]);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn only_tcp_is_translated() {
 /// A number that `EndpointValue` may hold although no policy exists.
 #[test]
 fn a_mapping_without_a_policy_is_not_accepted() {
-    let key: EndpointKey = world::endpoint_key(*ENDPOINT_ADDRESS.ip(), ENDPOINT_ADDRESS.port(), 6);
+    let key: EndpointKey = stage::endpoint_key(*ENDPOINT_ADDRESS.ip(), ENDPOINT_ADDRESS.port(), 6);
     let stale = EndpointValue { endpoint: 9_999, server_port: Be16::new(8_080), pad: 0 };
     check([Case::client("endpoint number beyond the table", &syn())
         .before(move |gateway, _| gateway.hash(maps::ENDPOINTS).insert(key, stale, 0).unwrap())
@@ -247,12 +247,12 @@ fn a_mapping_without_a_policy_is_not_accepted() {
 
 #[test]
 fn a_full_index_refuses_and_undoes_the_count() {
-    let capacity = vpcep_tests::runner::Capacity { flows: 4, ..Default::default() };
+    let capacity = crate::runner::Capacity { flows: 4, ..Default::default() };
     check([Case::client("index full", &syn())
         .capacity(capacity)
         .before(|gateway, _| {
             for port in 0..4 {
-                let other = FlowKey { source_port: Be16::new(port), ..world::flow(CLIENT) };
+                let other = FlowKey { source_port: Be16::new(port), ..stage::flow(CLIENT) };
                 gateway.hash(maps::FLOWS).insert(other, 0_u32, 0).unwrap();
             }
         })

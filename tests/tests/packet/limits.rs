@@ -6,8 +6,8 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::{Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 
 use crate::table::{Case, assert_same_frame, check, client_sends, established, on_each_hook, refusal_of, syn};
 
@@ -48,14 +48,14 @@ fn whatever_ends_a_connection_makes_room() {
         gateway.set_policy(ACCEPTED, 1, 1);
         let source_port = established(gateway, hook);
         is_refused(gateway, hook, &syn_from(1));
-        client_sends(gateway, hook, &world::from_client(CLIENT, FIN | ACK));
-        gateway.run(hook, PROVIDER.ifindex, &world::from_backend(source_port, FIN | ACK).build());
-        client_sends(gateway, hook, &world::from_client(CLIENT, ACK));
+        client_sends(gateway, hook, &stage::from_client(CLIENT, FIN | ACK));
+        gateway.run(hook, PROVIDER.ifindex, &stage::from_backend(source_port, FIN | ACK).build());
+        client_sends(gateway, hook, &stage::from_client(CLIENT, ACK));
         assert_eq!(gateway.connections(ENDPOINT).current, 0);
         // Refused by the backend: makes room as well.
         let next = client_sends(gateway, hook, &syn_from(2));
         is_refused(gateway, hook, &syn_from(3));
-        gateway.run(hook, PROVIDER.ifindex, &world::from_backend(next, RST | ACK).build());
+        gateway.run(hook, PROVIDER.ifindex, &stage::from_backend(next, RST | ACK).build());
         client_sends(gateway, hook, &syn_from(3));
         let connections = gateway.connections(ENDPOINT);
         assert_eq!((connections.current, connections.peak, connections.opened), (1, 1, 3));
@@ -81,9 +81,9 @@ fn a_limit_may_change_while_connections_are_open() {
 fn a_limit_of_zero_admits_nobody() {
     let limit = |flags| move |gateway: &mut Gateway, _| gateway.set_policy(flags, 1, 0);
     check([
-        Case::client("reset", &world::from_client(CLIENT, SYN))
+        Case::client("reset", &stage::from_client(CLIENT, SYN))
             .before(limit(ACCEPTED))
-            .answered(refusal_of(&world::from_client(CLIENT, SYN)), DropReason::ConnectionLimit),
+            .answered(refusal_of(&stage::from_client(CLIENT, SYN)), DropReason::ConnectionLimit),
         Case::client("silence", &syn())
             .before(limit(ACCEPTED | SILENT))
             .dropped(DropReason::ConnectionLimit),

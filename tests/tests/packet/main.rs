@@ -1,6 +1,6 @@
 //! The data plane, packet by packet: one table per step of its pipeline.
 //!
-//! Every row starts from `vpcep_tests::world`, runs at both hooks with the same
+//! Every row starts from [`stage`], runs at both hooks with the same
 //! expectation, and compares the whole frame that comes out, the drop counters
 //! and, where it matters, the maps. Needs root.
 //!
@@ -21,7 +21,9 @@ mod malformed;
 mod not_ours;
 mod reaper;
 mod return_path;
+mod runner;
 mod snat;
+mod stage;
 mod table;
 mod tcp_states;
 mod whitelist;

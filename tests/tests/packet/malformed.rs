@@ -5,8 +5,8 @@ use std::net::SocketAddrV4;
 
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::{Datagram, ETHERNET_LEN, Segment};
-use vpcep_tests::runner::{Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, HOST_ADDRESS, PROVIDER, SOURCE};
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, HOST_ADDRESS, PROVIDER, SOURCE};
 
 use crate::table::{Case, check, client_data, established, first_source_port, on_each_hook, syn};
 
@@ -66,7 +66,7 @@ fn lengths_must_agree() {
 /// The same on the way back, where a wrong length would be the provider's.
 #[test]
 fn the_return_path_parses_no_less() {
-    let mut frame = Segment { options: Vec::new(), ..world::from_backend(first_source_port(), 0x10) }.build();
+    let mut frame = Segment { options: Vec::new(), ..stage::from_backend(first_source_port(), 0x10) }.build();
     frame[DATA_OFFSET] = 0x40;
     check([Case::new("TCP header of 16 bytes", PROVIDER, frame)
         .before(|gateway, hook| {
@@ -80,7 +80,7 @@ fn ip_options_go_through_at_every_length() {
     check((1..=10).map(|words| {
         let segment = Segment { ip_options: vec![1; words * 4], ..syn() };
         Case::client(format!("header of {} bytes", 20 + words * 4), &segment.clone())
-            .sent(move |gateway| world::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build())
+            .sent(move |gateway| stage::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build())
     }));
 }
 
@@ -88,7 +88,7 @@ fn ip_options_go_through_at_every_length() {
 fn tcp_options_and_payload_go_through_untouched() {
     let translated = |segment: Segment| {
         move |gateway: &Gateway| {
-            world::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build()
+            stage::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build()
         }
     };
     check((0..=10).flat_map(|words| {
@@ -111,7 +111,7 @@ fn padding_is_carried_along() {
     let padded = |segment: &Segment| [segment.build(), vec![0; 6]].concat();
     let frame = padded(&bare);
     check([Case::new("60-byte frame", CONSUMER, frame)
-        .sent(move |gateway| padded(&world::to_backend(&bare, gateway.source_port(CLIENT).unwrap())))
+        .sent(move |gateway| padded(&stage::to_backend(&bare, gateway.source_port(CLIENT).unwrap())))
         .after(|gateway| assert_eq!(gateway.traffic(ENDPOINT).bytes_out, 40, "IP bytes, no padding"))]);
 }
 
@@ -119,14 +119,14 @@ fn padding_is_carried_along() {
 fn ecn_and_dscp_are_kept() {
     let segment = Segment { tos: 0xb9, id: 0xfedc, ..syn() };
     check([Case::client("tos", &segment.clone())
-        .sent(move |gateway| world::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build())]);
+        .sent(move |gateway| stage::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build())]);
 }
 
 #[test]
 fn fragments_are_dropped() {
     let fragment = |segment: Segment, fragment: u16| Datagram { fragment, ..segment.datagram() }.build();
     let to_host = Segment { destination: SocketAddrV4::new(HOST_ADDRESS, 22), ..syn() };
-    let to_source = world::from_backend(first_source_port(), 0x10);
+    let to_source = stage::from_backend(first_source_port(), 0x10);
     check([
         Case::new("first", CONSUMER, fragment(syn(), 0x2000)).dropped(DropReason::Fragment),
         Case::new("middle", CONSUMER, fragment(syn(), 0x2001)).dropped(DropReason::Fragment),
@@ -136,7 +136,7 @@ fn fragments_are_dropped() {
             .dropped_unattributed(DropReason::Fragment),
         Case::new("reserved bit is no fragment", CONSUMER, fragment(syn(), 0x8000)).sent(|gateway| {
             let source_port = gateway.source_port(CLIENT).unwrap();
-            Datagram { fragment: 0x8000, ..world::to_backend(&syn(), source_port).datagram() }.build()
+            Datagram { fragment: 0x8000, ..stage::to_backend(&syn(), source_port).datagram() }.build()
         }),
     ]);
 }

@@ -4,8 +4,8 @@
 use vpcep_common::attachment::attachment_flags;
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::ethernet;
-use vpcep_tests::runner::Hook;
-use vpcep_tests::world::{CLIENT_MAC, CONSUMER, UNATTACHED};
+use crate::runner::Hook;
+use crate::stage::{CLIENT_MAC, CONSUMER, UNATTACHED};
 
 use crate::table::{Case, check, syn};
 

@@ -6,8 +6,8 @@ use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Use, Word, ticks};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::SYN;
-use vpcep_tests::runner::{Gateway, Hook};
-use vpcep_tests::world::{self, CLIENT, ENDPOINT, LIMIT, idle_secs};
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT, idle_secs};
 
 use crate::table::{
     client_data, client_sends, established, first_source_port, is_skipped, on_each_hook, refusal_of, syn,
@@ -37,7 +37,7 @@ fn is_gone(gateway: &Gateway, label: &str) {
     let word = Word(slot.word);
     assert!(word.is_free() && !word.is_counted(), "{label}: slot {word:?}");
     assert_eq!(word.endpoint(), ENDPOINT, "{label}: whose it was stays");
-    assert!(world::now().wrapping_sub(slot.last_seen) < ticks(5), "{label}: rests from now on");
+    assert!(stage::now().wrapping_sub(slot.last_seen) < ticks(5), "{label}: rests from now on");
 }
 
 fn is_there(gateway: &Gateway, counted: u64, label: &str) {
@@ -88,7 +88,7 @@ fn sessions_of_an_endpoint_that_is_not_accepted_go_as_fast_as_reset_ones() {
 fn a_packet_from_the_future_is_not_idleness() {
     on_each_hook(|gateway, hook| {
         established(gateway, hook);
-        gateway.change_slot(slot_number(), |slot| slot.last_seen = world::now() + 3);
+        gateway.change_slot(slot_number(), |slot| slot.last_seen = stage::now() + 3);
         assert_eq!(gateway.reap(&[slot_number()]), 0);
         is_there(gateway, 1, "future");
     });
@@ -112,10 +112,10 @@ fn an_index_entry_of_another_slot_stays() {
     on_each_hook(|gateway, hook| {
         established(gateway, hook);
         let elsewhere = slot_number() ^ 1;
-        gateway.hash::<FlowKey, u32>(maps::FLOWS).insert(world::flow(CLIENT), elsewhere, 0).unwrap();
+        gateway.hash::<FlowKey, u32>(maps::FLOWS).insert(stage::flow(CLIENT), elsewhere, 0).unwrap();
         gateway.age(slot_number(), idle_secs(State::Established));
         assert_eq!(gateway.reap(&[slot_number()]), 1);
-        assert_eq!(gateway.slot_of(&world::flow(CLIENT)), Some(elsewhere));
+        assert_eq!(gateway.slot_of(&stage::flow(CLIENT)), Some(elsewhere));
     });
 }
 
@@ -125,7 +125,7 @@ fn one_run_frees_a_whole_batch() {
         let slots: Vec<u32> = (0..REAP_BATCH as u16)
             .map(|i| {
                 let client = std::net::SocketAddrV4::new(*CLIENT.ip(), 1_000 + i);
-                let slot = u32::from(client_sends(gateway, hook, &world::from_client(client, SYN)));
+                let slot = u32::from(client_sends(gateway, hook, &stage::from_client(client, SYN)));
                 gateway.age(slot, idle_secs(State::SynSent));
                 slot
             })
@@ -143,7 +143,7 @@ fn only_what_is_listed_is_considered() {
     on_each_hook(|gateway, hook| {
         established(gateway, hook);
         gateway.age(slot_number(), idle_secs(State::Established));
-        gateway.array(maps::REAP_LIST).set(1, slot_number(), 0).unwrap();
+        gateway.array(maps::REAP_LIST).set(1, u64::from(slot_number()), 0).unwrap();
         assert_eq!(gateway.reap(&[0]), 0);
         is_there(gateway, 1, "beyond the count");
     });

@@ -10,15 +10,15 @@ use vpcep_common::snat::{FIRST_PORT, PAIRED_PROBES, PROBES, Probe, RANGE, Shard}
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::{Capacity, Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
+use crate::runner::{Capacity, Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
 
 use crate::table::{Case, check, client_sends, is_skipped, on_each_hook, refusal_of, syn};
 
 /// The slots that are tried for a client's flow.
 fn probes(client: SocketAddrV4, shard_prefix_len: u8) -> Vec<u32> {
     let shard = Shard { base: RANGE, mask: (1 << (32 - shard_prefix_len)) - 1 };
-    let probe = Probe::new(world::HASH_KEY, &world::flow(client), shard);
+    let probe = Probe::new(stage::HASH_KEY, &stage::flow(client), shard);
     (0..PROBES).map(|i| probe.slot(i)).collect()
 }
 
@@ -31,14 +31,14 @@ fn fill(gateway: &mut Gateway, numbers: &[u32], slot: Slot) {
 
 fn used(usage: Use) -> Slot {
     let word = Word(0).claimed(ENDPOINT).live(State::Established).with_use(usage);
-    Slot { word: word.0, last_seen: world::now(), ..Slot::default() }
+    Slot { word: word.0, last_seen: stage::now(), ..Slot::default() }
 }
 
 /// A slot that some flow gave back so many seconds ago.
 fn freed(secs: u32) -> Slot {
     Slot {
         word: used(Use::Live).word & !0xffff,
-        last_seen: world::now().wrapping_sub(vpcep_common::session::ticks(secs)),
+        last_seen: stage::now().wrapping_sub(vpcep_common::session::ticks(secs)),
         ..Slot::default()
     }
 }
@@ -46,12 +46,12 @@ fn freed(secs: u32) -> Slot {
 fn opened_at(probe: usize) -> impl Fn(&Gateway) {
     move |gateway| {
         let expected = probes(CLIENT, 32)[probe];
-        assert_eq!(gateway.slot_of(&world::flow(CLIENT)), Some(expected), "probe {probe}");
+        assert_eq!(gateway.slot_of(&stage::flow(CLIENT)), Some(expected), "probe {probe}");
     }
 }
 
 fn translated(gateway: &Gateway) -> Vec<u8> {
-    world::to_backend(&syn(), gateway.source_port(CLIENT).unwrap()).build()
+    stage::to_backend(&syn(), gateway.source_port(CLIENT).unwrap()).build()
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn slots_in_use_or_at_rest_are_passed_over() {
         case("freed long enough ago").before(first(|| freed(REST_SECS))).after(opened_at(0)),
         case("freed just now by this very flow")
             .before(|gateway, _| {
-                let flow = world::flow(CLIENT);
+                let flow = stage::flow(CLIENT);
                 let own = Slot {
                     client: flow.source,
                     endpoint: flow.destination,
@@ -109,8 +109,8 @@ fn no_free_port_refuses_and_undoes_the_count() {
 fn a_flow_that_comes_back_gets_its_port_back() {
     on_each_hook(|gateway, hook| {
         let source_port = client_sends(gateway, hook, &syn());
-        gateway.run(hook, PROVIDER.ifindex, &world::from_backend(source_port, RST | ACK).build());
-        gateway.age(u32::from(source_port), world::idle_secs(State::TimeWait));
+        gateway.run(hook, PROVIDER.ifindex, &stage::from_backend(source_port, RST | ACK).build());
+        gateway.age(u32::from(source_port), stage::idle_secs(State::TimeWait));
         assert_eq!(gateway.reap(&[u32::from(source_port)]), 1);
         assert_eq!(gateway.source_port(CLIENT), None);
         assert_eq!(client_sends(gateway, hook, &syn()), source_port);
@@ -126,12 +126,12 @@ fn no_port_is_given_out_twice() {
         let mut owners = BTreeMap::new();
         for port in 1..=FLOWS {
             let client = SocketAddrV4::new(*CLIENT.ip(), port);
-            let source_port = client_sends(gateway, hook, &world::from_client(client, SYN));
+            let source_port = client_sends(gateway, hook, &stage::from_client(client, SYN));
             assert!(source_port >= FIRST_PORT);
             assert_eq!(owners.insert(source_port, client), None, "source port {source_port} twice");
         }
         for (source_port, client) in owners {
-            assert_eq!(gateway.slot(u32::from(source_port)).key(), world::flow(client));
+            assert_eq!(gateway.slot(u32::from(source_port)).key(), stage::flow(client));
         }
         assert_eq!(gateway.connections(ENDPOINT).current, u64::from(FLOWS));
     });
@@ -146,12 +146,12 @@ fn a_client_keeps_its_source_address() {
     }
     for hook in Hook::BOTH {
         let capacity = Capacity { shard_prefix_len: PREFIX_LEN, ..Capacity::default() };
-        let mut gateway = world::gateway(&[hook], capacity).unwrap();
+        let mut gateway = stage::gateway(&[hook], capacity).unwrap();
         gateway.set_policy(vpcep_common::endpoint::policy::ACCEPTED, 1, LIMIT);
         let mut sources = BTreeMap::<Ipv4Addr, u32>::new();
         for port in 1..=40 {
             let client = SocketAddrV4::new(*CLIENT.ip(), port);
-            let outcome = gateway.run(hook, CONSUMER.ifindex, &world::from_client(client, SYN).build());
+            let outcome = gateway.run(hook, CONSUMER.ifindex, &stage::from_client(client, SYN).build());
             assert_eq!(outcome.verdict, Verdict::Redirect);
             let source = *Segment::parse(&outcome.frame).unwrap().source.ip();
             *sources.entry(source).or_default() += 1;

@@ -4,8 +4,8 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{PSH, Segment};
-use vpcep_tests::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
+use crate::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
 
 type Before = Box<dyn Fn(&mut Gateway, Hook)>;
 type Out = Box<dyn Fn(&Gateway) -> Vec<u8>>;
@@ -71,7 +71,7 @@ impl Case {
         self
     }
 
-    /// What is done to the world first.
+    /// What is done to the stage first.
     pub fn before(mut self, before: impl Fn(&mut Gateway, Hook) + 'static) -> Self {
         self.before = Box::new(before);
         self
@@ -121,7 +121,7 @@ impl Case {
     fn check(&self) {
         for hook in self.hooks.iter().copied() {
             let label = format!("{} [{hook:?}]", self.name);
-            let mut gateway = world::gateway(&[hook], self.capacity).unwrap();
+            let mut gateway = stage::gateway(&[hook], self.capacity).unwrap();
             (self.before)(&mut gateway, hook);
             let counted_before = gateway.drops();
             assert_eq!(counted_before, [], "{label}: drops while setting up");
@@ -156,13 +156,13 @@ pub fn check(cases: impl IntoIterator<Item = Case>) {
     }
 }
 
-/// Runs a story that is no single packet, once per hook, each in a fresh world.
+/// Runs a story that is no single packet, once per hook, each on a fresh stage.
 pub fn on_each_hook(story: impl Fn(&mut Gateway, Hook)) {
     if is_skipped() {
         return;
     }
     for hook in Hook::BOTH {
-        story(&mut world::gateway(&[hook], Capacity::default()).unwrap(), hook);
+        story(&mut stage::gateway(&[hook], Capacity::default()).unwrap(), hook);
     }
 }
 
@@ -180,13 +180,13 @@ pub fn is_skipped() -> bool {
 pub fn syn() -> Segment {
     Segment {
         options: vec![2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7],
-        ..world::from_client(CLIENT, SYN)
+        ..stage::from_client(CLIENT, SYN)
     }
 }
 
 /// A segment with data, of the client.
 pub fn client_data() -> Segment {
-    Segment { acknowledgement: 7, payload: b"GET /".to_vec(), ..world::from_client(CLIENT, ACK | PSH) }
+    Segment { acknowledgement: 7, payload: b"GET /".to_vec(), ..stage::from_client(CLIENT, ACK | PSH) }
 }
 
 /// A segment with data, of the backend to a source port.
@@ -195,7 +195,7 @@ pub fn backend_data(source_port: u16) -> Segment {
         sequence: 0x2000_0000,
         acknowledgement: 9,
         payload: b"200".to_vec(),
-        ..world::from_backend(source_port, ACK | PSH)
+        ..stage::from_backend(source_port, ACK | PSH)
     }
 }
 
@@ -240,14 +240,14 @@ pub fn reset_onward(translated: &Segment) -> Segment {
 pub fn client_sends(gateway: &Gateway, hook: Hook, segment: &Segment) -> u16 {
     let outcome = gateway.run(hook, CONSUMER.ifindex, &segment.build());
     let source_port = gateway.source_port(segment.source).expect("the client has a session");
-    expect_segment(&outcome, &world::to_backend(segment, source_port), "towards the backend");
+    expect_segment(&outcome, &stage::to_backend(segment, source_port), "towards the backend");
     source_port
 }
 
 /// Sends a segment of the backend and expects it at the client.
 pub fn backend_sends(gateway: &Gateway, hook: Hook, segment: &Segment) {
     let outcome = gateway.run(hook, PROVIDER.ifindex, &segment.build());
-    expect_segment(&outcome, &world::to_client(segment, CLIENT), "towards the client");
+    expect_segment(&outcome, &stage::to_client(segment, CLIENT), "towards the client");
 }
 
 fn expect_segment(outcome: &Outcome, expected: &Segment, label: &str) {
@@ -258,15 +258,15 @@ fn expect_segment(outcome: &Outcome, expected: &Segment, label: &str) {
 /// Opens the client's session by its handshake; returns the source port.
 pub fn established(gateway: &Gateway, hook: Hook) -> u16 {
     let source_port = client_sends(gateway, hook, &syn());
-    backend_sends(gateway, hook, &world::from_backend(source_port, SYN | ACK));
-    client_sends(gateway, hook, &world::from_client(CLIENT, ACK));
+    backend_sends(gateway, hook, &stage::from_backend(source_port, SYN | ACK));
+    client_sends(gateway, hook, &stage::from_client(CLIENT, ACK));
     source_port
 }
 
-/// The source port that the client's session gets in a fresh world: the keyed
+/// The source port that the client's session gets on a fresh stage: the keyed
 /// hash has a fixed key here.
 pub fn first_source_port() -> u16 {
     use vpcep_common::snat::{Probe, RANGE, Shard};
     let shard = Shard { base: RANGE, mask: 0 };
-    Probe::new(world::HASH_KEY, &world::flow(CLIENT), shard).slot(0) as u16
+    Probe::new(stage::HASH_KEY, &stage::flow(CLIENT), shard).slot(0) as u16
 }

@@ -7,8 +7,8 @@ use vpcep_common::session::Word;
 use vpcep_common::tcp::Side::{Backend, Client};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_common::tcp::{Side, State};
-use vpcep_tests::runner::{Gateway, Hook};
-use vpcep_tests::world::{self, CLIENT, ENDPOINT, LIMIT};
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 
 use crate::table::{Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn};
 
@@ -23,8 +23,8 @@ const CLOSED_BY_CLIENT: Steps = &[(Client, FIN_ACK), (Backend, ACK), (Backend, F
 fn converse(gateway: &Gateway, hook: Hook, steps: Steps) {
     for (side, flags) in steps {
         match side {
-            Client => _ = client_sends(gateway, hook, &world::from_client(CLIENT, *flags)),
-            Backend => backend_sends(gateway, hook, &world::from_backend(first_source_port(), *flags)),
+            Client => _ = client_sends(gateway, hook, &stage::from_client(CLIENT, *flags)),
+            Backend => backend_sends(gateway, hook, &stage::from_backend(first_source_port(), *flags)),
         }
     }
 }

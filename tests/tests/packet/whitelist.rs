@@ -5,15 +5,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT, WHITELIST};
 use vpcep_tests::packet::Segment;
-use vpcep_tests::runner::Gateway;
-use vpcep_tests::world::{self, CLIENT, ENDPOINT, LIMIT};
+use crate::runner::Gateway;
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 
 use crate::table::{Case, check, refusal_of, syn};
 
 const ANOTHER_ENDPOINT: u32 = 2;
 
 /// A whitelist of these prefixes, switched on.
-fn listed(endpoint: u32, prefixes: &'static [(Ipv4Addr, u32)]) -> impl Fn(&mut Gateway, vpcep_tests::runner::Hook) {
+fn listed(endpoint: u32, prefixes: &'static [(Ipv4Addr, u32)]) -> impl Fn(&mut Gateway, crate::runner::Hook) {
     move |gateway, _| {
         gateway.set_policy(ACCEPTED | WHITELIST, 1, LIMIT);
         for (network, prefix_len) in prefixes {
@@ -23,7 +23,7 @@ fn listed(endpoint: u32, prefixes: &'static [(Ipv4Addr, u32)]) -> impl Fn(&mut G
 }
 
 fn translated(segment: Segment) -> impl Fn(&Gateway) -> Vec<u8> {
-    move |gateway| world::to_backend(&segment, gateway.source_port(segment.source).unwrap()).build()
+    move |gateway| stage::to_backend(&segment, gateway.source_port(segment.source).unwrap()).build()
 }
 
 #[test]

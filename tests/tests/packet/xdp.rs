@@ -7,8 +7,8 @@ use vpcep_common::session::left_to_tc;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, SYN};
 use vpcep_tests::packet::{ETHERNET_LEN, Segment};
-use vpcep_tests::runner::{Capacity, Gateway, Hook, Verdict};
-use vpcep_tests::world::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, Link, PROVIDER};
+use crate::runner::{Capacity, Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, Link, PROVIDER};
 
 use crate::table::{
     Case, backend_data, backend_sends, check, client_data, client_sends, established, first_source_port,
@@ -72,20 +72,20 @@ fn tc_sends_anywhere() {
         Case::client("SYN", &syn())
             .only(Hook::Tc)
             .before(takes_no_frames(PROVIDER))
-            .sent(|gateway| world::to_backend(&syn(), gateway.source_port(CLIENT).unwrap()).build()),
+            .sent(|gateway| stage::to_backend(&syn(), gateway.source_port(CLIENT).unwrap()).build()),
         Case::backend("data", &backend_data(first_source_port()))
             .only(Hook::Tc)
             .before(|gateway, hook| {
                 established(gateway, hook);
                 gateway.set_attachment(CONSUMER, 0);
             })
-            .sent(|_| world::to_client(&backend_data(first_source_port()), CLIENT).build()),
+            .sent(|_| stage::to_client(&backend_data(first_source_port()), CLIENT).build()),
     ]);
 }
 
 #[test]
 fn checksums_to_be_completed_are_left() {
-    let syn_ack = world::from_backend(first_source_port(), SYN | ACK);
+    let syn_ack = stage::from_backend(first_source_port(), SYN | ACK);
     let mut flipped = syn().build();
     flipped[CHECKSUM] ^= 1;
     check(
@@ -108,7 +108,7 @@ fn a_side_that_was_left_stays_left_for_the_whole_connection() {
     if is_skipped() {
         return;
     }
-    let mut gateway = world::gateway(&Hook::BOTH, Capacity::default()).unwrap();
+    let mut gateway = stage::gateway(&Hook::BOTH, Capacity::default()).unwrap();
     for link in [CONSUMER, PROVIDER] {
         gateway.set_attachment(link, TAKES_XDP_FRAMES | HAS_XDP);
     }
@@ -123,9 +123,9 @@ fn a_side_that_was_left_stays_left_for_the_whole_connection() {
     assert_eq!(is_left(&gateway), left_to_tc::CLIENT);
 
     // The backend completes its checksums: XDP keeps its packets.
-    backend_sends(&gateway, Hook::Xdp, &world::from_backend(port, SYN | ACK));
-    passes(&gateway, CONSUMER, &incomplete(&world::from_client(CLIENT, ACK)));
-    client_sends(&gateway, Hook::Tc, &world::from_client(CLIENT, ACK));
+    backend_sends(&gateway, Hook::Xdp, &stage::from_backend(port, SYN | ACK));
+    passes(&gateway, CONSUMER, &incomplete(&stage::from_client(CLIENT, ACK)));
+    client_sends(&gateway, Hook::Tc, &stage::from_client(CLIENT, ACK));
     passes(&gateway, CONSUMER, &incomplete(&client_data()));
     backend_sends(&gateway, Hook::Xdp, &backend_data(port));
     assert_eq!(is_left(&gateway), left_to_tc::CLIENT);
@@ -137,7 +137,7 @@ fn both_sides_may_be_left() {
     if is_skipped() {
         return;
     }
-    let mut gateway = world::gateway(&Hook::BOTH, Capacity::default()).unwrap();
+    let mut gateway = stage::gateway(&Hook::BOTH, Capacity::default()).unwrap();
     for link in [CONSUMER, PROVIDER] {
         gateway.set_attachment(link, TAKES_XDP_FRAMES | HAS_XDP);
     }
@@ -157,7 +157,7 @@ fn tc_alone_marks_nothing() {
     if is_skipped() {
         return;
     }
-    let gateway = world::gateway(&[Hook::Tc], Capacity::default()).unwrap();
+    let gateway = stage::gateway(&[Hook::Tc], Capacity::default()).unwrap();
     let port = established(&gateway, Hook::Tc);
     assert_eq!(gateway.slot(u32::from(port)).left_to_tc, 0);
 }

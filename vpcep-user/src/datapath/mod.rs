@@ -13,8 +13,14 @@ use std::time::Duration;
 use crate::model::{Cidr, EndpointId};
 use crate::reconcile::desired::{Desired, Report};
 
+pub mod attach;
+pub mod bpf;
 pub mod fake;
+pub mod maps;
+pub mod mmap;
 pub mod object;
+pub mod load;
+mod sweep;
 
 /// Opens the data plane the settings ask for.
 ///
@@ -25,7 +31,7 @@ pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathEr
     match settings.kind {
         DatapathKind::None => Ok(Arc::new(fake::FakeDatapath::new(settings))),
         DatapathKind::Bpf => {
-            Err(DatapathError::Setting("the bpf data plane is not built in: run with --datapath none".into()))
+            Ok(Arc::new(bpf::BpfDatapath::open(settings)?))
         }
     }
 }
@@ -39,7 +45,7 @@ pub fn detach(settings: &DatapathSettings) -> Result<(), DatapathError> {
     match settings.kind {
         DatapathKind::None => Ok(()),
         DatapathKind::Bpf => {
-            Err(DatapathError::Setting("the bpf data plane is not built in: nothing to detach".into()))
+            load::detach(&settings.bpffs)
         }
     }
 }
@@ -257,6 +263,17 @@ pub enum DatapathError {
         /// The kernel's answer.
         #[source]
         source: aya::maps::MapError,
+    },
+    /// A program operation failed.
+    #[error("cannot {action} program {program}")]
+    Program {
+        /// What was attempted.
+        action: &'static str,
+        /// Name of the program.
+        program: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: aya::programs::ProgramError,
     },
     /// A system call failed.
     #[error("cannot {action}")]

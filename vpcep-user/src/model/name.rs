@@ -132,6 +132,19 @@ impl FullName {
     }
 }
 
+impl FromStr for FullName {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let (front, id) = text.rsplit_once('.').unwrap_or(("", text));
+        let id: ServiceId = id.parse()?;
+        Ok(match front.split_once('.') {
+            Some((region, name)) => Self::new(&region.parse()?, Some(&name.parse()?), id),
+            None => Self::new(&front.parse()?, None, id),
+        })
+    }
+}
+
 impl fmt::Display for FullName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -159,6 +172,10 @@ mod tests {
         let name = "web".parse().unwrap();
         assert_eq!(FullName::new(&region, Some(&name), id).as_str(), format!("eu-de.web.{id}"));
         assert_eq!(FullName::new(&region, None, id).as_str(), format!("eu-de.{id}"));
+        for full in [FullName::new(&region, Some(&name), id), FullName::new(&region, None, id)] {
+            assert_eq!(full.as_str().parse(), Ok(full));
+        }
+        assert!(id.to_string().parse::<FullName>().is_err());
     }
 
     #[test]

@@ -1,2 +1,76 @@
 //! Making the data plane match the model.
+//!
+//! Owns the moment: a pass right at the start, after every commit (several
+//! commits during a pass make one more), and on a timer, so that what changed
+//! behind our back is put right. A pass is always the whole desired state, so it
+//! also resumes whatever a crash left unfinished. How a state becomes map entries
+//! is the data plane's ([`crate::datapath`]); what a pass means for the model is
+//! the controller's ([`Controller::report`]).
+
+pub mod compile;
 pub mod desired;
+pub mod tables;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{debug, error};
+
+use crate::controller::Controller;
+use crate::datapath::Datapath;
+use crate::telemetry::Chain;
+
+/// How long the data plane is left alone when nothing changes.
+const FULL_PASS_EVERY: Duration = Duration::from_secs(10);
+/// How long after a failed pass it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Keeps the data plane matching the model until `stop` turns true or its sender
+/// is gone.
+pub async fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, mut stop: watch::Receiver<bool>) {
+    let mut changes = controller.watch();
+    loop {
+        // Before the pass, so that a commit during it makes another.
+        changes.mark_unchanged();
+        let done = pass(Arc::clone(&controller), Arc::clone(&datapath)).await;
+        let pause = if done { FULL_PASS_EVERY } else { RETRY_AFTER };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            changed = changes.changed(), if done => if changed.is_err() { return },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// One pass; answers whether it could be done.
+async fn pass(controller: Arc<Controller>, datapath: Arc<dyn Datapath>) -> bool {
+    let task = tokio::task::spawn_blocking(move || {
+        let desired = controller.desired();
+        match datapath.reconcile(&desired) {
+            Ok(report) => match controller.report(&report) {
+                Ok(()) => {
+                    debug!(version = report.version, "pass");
+                    true
+                }
+                Err(error) => {
+                    error!(error = %Chain(&error), "cannot keep what the pass achieved");
+                    controller.report_failure();
+                    false
+                }
+            },
+            Err(error) => {
+                error!(error = %Chain(&error), "reconcile pass failed");
+                controller.report_failure();
+                false
+            }
+        }
+    });
+    match task.await {
+        Ok(done) => done,
+        Err(error) => {
+            error!(%error, "reconcile pass panicked");
+            false
+        }
+    }
+}

@@ -6,7 +6,7 @@
 //! and hands back the verdict and the frame. A redirect is not carried out and
 //! its target not told; whatever the maps hold afterwards can be read.
 //!
-//! What is in the maps is up to [`crate::world`] and the tests.
+//! What is in the maps is up to [`crate::stage`] and the tests.
 //!
 //! Source: net/bpf/test_run.c of Linux 6.12 (`bpf_prog_test_run_xdp`,
 //! `bpf_prog_test_run_skb`, `bpf_prog_test_run_raw_tp`).
@@ -98,7 +98,7 @@ pub struct Outcome {
     pub frame: Vec<u8>,
 }
 
-/// Map sizes. The defaults are the smallest that hold [`crate::world`].
+/// Map sizes. The defaults are the smallest that hold [`crate::stage`].
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     /// Prefix length of the source range: 26 to 32.
@@ -124,7 +124,7 @@ pub struct Gateway {
 impl Gateway {
     /// Loads the programs of `hooks` and the reaper with empty maps, and moves
     /// the thread into a network namespace with the interfaces of
-    /// [`crate::world`] if it is not in one yet.
+    /// [`crate::stage`] if it is not in one yet.
     ///
     /// # Errors
     /// When the kernel refuses the namespace, the maps or a program; the
@@ -206,9 +206,9 @@ impl Gateway {
     /// # Panics
     /// When more slots are listed than one run takes, or the kernel refuses.
     pub fn reap(&mut self, slots: &[u32]) -> u32 {
-        let mut list = self.array::<u32>(maps::REAP_LIST);
+        let mut list = self.array::<u64>(maps::REAP_LIST);
         for (i, slot) in slots.iter().enumerate() {
-            list.set(i as u32, slot, 0).expect("one run takes REAP_BATCH slots");
+            list.set(i as u32, u64::from(*slot), 0).expect("one run takes REAP_BATCH slots");
         }
         let program = self.ebpf.program(programs::REAP).expect("the object has the reaper");
         let program = <&RawTracePoint>::try_from(program).expect("the reaper is a raw tracepoint program");
@@ -324,7 +324,7 @@ thread_local! {
     static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gives the thread a network namespace with the interfaces of the world. It
+/// Gives the thread a network namespace with the interfaces of the stage. It
 /// goes away with the thread, and threads started from it share it.
 fn enter_namespace() -> Result<()> {
     if IS_INSIDE.get() {
@@ -343,7 +343,7 @@ fn enter_namespace() -> Result<()> {
         .spawn()
         .context("cannot run ip (of iproute2)")?;
     let mut batch = ip.stdin.take().context("ip has no standard input")?;
-    for ifindex in crate::world::INTERFACES {
+    for ifindex in crate::stage::INTERFACES {
         let peer = ifindex + 1;
         writeln!(batch, "link add name if{ifindex} index {ifindex} type veth peer name if{peer} index {peer}")?;
     }

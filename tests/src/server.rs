@@ -1,0 +1,182 @@
+//! Real servers and clients: nginx and curl.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::world::Host;
+use crate::{Process, wait_until};
+
+/// Bytes per second and connection of `/slow/`.
+const SLOW_RATE: &str = "4m";
+
+/// Bytes of the file below `/slow/`: 24 s at that rate, time for two restarts.
+pub const SLOW_FILE_BYTES: u64 = 96 * 1024 * 1024;
+
+/// An nginx on one host:
+///
+/// | path | answer |
+/// |---|---|
+/// | `/` | `NAME at SERVER_ADDRESS` |
+/// | `/slow/file` | 96 MiB at 4 MiB/s |
+#[derive(Debug)]
+pub struct Nginx {
+    access_log: PathBuf,
+    process: Process,
+}
+
+impl Nginx {
+    /// Starts it on every address of `host`, listening on `ports`; its files go
+    /// below `directory`.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub fn start(name: &str, host: &Host, ports: &[u16], directory: &Path) -> Result<Self> {
+        let home = directory.join(format!("nginx-{name}"));
+        fs::create_dir_all(home.join("slow")).with_context(|| format!("cannot create {}", home.display()))?;
+        let slow_file = fs::File::create(home.join("slow/file")).context("cannot make the file to serve")?;
+        slow_file.set_len(SLOW_FILE_BYTES).context("cannot size the file to serve")?;
+        let configuration = home.join("nginx.conf");
+        fs::write(&configuration, nginx_configuration(name, ports, &home))
+            .with_context(|| format!("cannot write {}", configuration.display()))?;
+
+        let mut command = host.netns.command("nginx");
+        command.arg("-c").arg(&configuration).arg("-p").arg(&home);
+        let process = Process::spawn("nginx", &mut command, &home.join("output.log"))?;
+        let mut nginx = Self { access_log: home.join("access.log"), process };
+        for &port in ports {
+            nginx.wait_for(host, port)?;
+        }
+        Ok(nginx)
+    }
+
+    fn wait_for(&mut self, host: &Host, port: u16) -> Result<()> {
+        let address = format!("{}:{port}", host.address());
+        wait_until(&format!("nginx listens on {address}"), Duration::from_secs(5), || {
+            anyhow::ensure!(
+                self.process.exit_status()?.is_none(),
+                "nginx ended:\n{}",
+                self.process.log_tail()
+            );
+            host.netns.inside(|| Ok(TcpStream::connect(&address).is_ok()))
+        })
+    }
+
+    /// Source addresses of the requests served so far, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn sources(&self) -> Result<Vec<String>> {
+        let log = fs::read_to_string(&self.access_log)
+            .with_context(|| format!("cannot read {}", self.access_log.display()))?;
+        Ok(log.lines().map(str::to_owned).collect())
+    }
+
+    /// Does not end it when dropped.
+    pub fn leave_running(&mut self) {
+        self.process.leave_running();
+    }
+}
+
+fn nginx_configuration(name: &str, ports: &[u16], home: &Path) -> String {
+    let home = home.display();
+    let mut listen = String::new();
+    for port in ports {
+        // Writing to a String cannot fail.
+        let _ = writeln!(listen, "        listen {port} backlog=4096;");
+    }
+    format!(
+        "daemon off;
+master_process off;
+worker_rlimit_nofile 16384;
+error_log {home}/error.log;
+pid {home}/nginx.pid;
+events {{ worker_connections 8192; }}
+http {{
+    log_format source '$remote_addr';
+    access_log {home}/access.log source;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    server {{
+{listen}        root {home};
+        location = / {{ default_type text/plain; return 200 \"{name} at $server_addr\\n\"; }}
+        location /slow/ {{ limit_rate {SLOW_RATE}; sendfile on; }}
+    }}
+}}
+"
+    )
+}
+
+/// What a curl came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// curl's exit code: 0, 7 refused, 28 timed out, 56 reset, …
+    pub exit_code: Option<i32>,
+    /// The body it received.
+    pub body: String,
+    /// curl's own words when it failed.
+    pub error: String,
+}
+
+impl Fetched {
+    /// Whether the server answered.
+    pub fn is_ok(&self) -> bool {
+        self.exit_code == Some(0)
+    }
+}
+
+impl Host {
+    /// Runs curl here, giving up after three seconds.
+    ///
+    /// # Errors
+    /// When curl cannot be run at all.
+    pub fn curl(&self, arguments: &[&str]) -> Result<Fetched> {
+        let mut command = self.curl_command(&["--max-time", "3"]);
+        let output = command.args(arguments).stdin(Stdio::null()).output().context("cannot run curl")?;
+        Ok(Fetched {
+            exit_code: output.status.code(),
+            body: String::from_utf8_lossy(&output.stdout).into_owned(),
+            error: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
+    }
+
+    /// Starts a download to a file, in the background. It ends with an error
+    /// when nothing arrives for a second.
+    ///
+    /// # Errors
+    /// When curl cannot be run.
+    pub fn download(&self, url: &str, file: &Path) -> Result<Process> {
+        self.download_with(url, file, STALL_IS_AN_END)
+    }
+
+    /// Starts a download that also outlives pauses.
+    ///
+    /// # Errors
+    /// When curl cannot be run.
+    pub fn patient_download(&self, url: &str, file: &Path) -> Result<Process> {
+        self.download_with(url, file, &["--max-time", "120"])
+    }
+
+    fn download_with(&self, url: &str, file: &Path, arguments: &[&str]) -> Result<Process> {
+        let mut command = self.curl_command(arguments);
+        command.arg("--output").arg(file).arg(url);
+        Process::spawn("curl", &mut command, &file.with_extension("log"))
+    }
+
+    fn curl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.netns.command("curl");
+        command.args(["--silent", "--show-error", "--noproxy", "*"]).args(arguments);
+        command
+    }
+}
+
+/// Less than a byte a second, for one second.
+const STALL_IS_AN_END: &[&str] = &["--speed-limit", "1", "--speed-time", "1"];

@@ -1,0 +1,164 @@
+//! Two accounts share a service, and every command has its turn.
+
+use crate::play::Caller::{self, Account, Operator, Remote};
+use crate::play::Outcome::{Prints, Refused};
+use crate::play::{Step, keeping, step};
+
+const PROVIDER: Caller = Account("provider");
+const CONSUMER: Caller = Account("consumer");
+
+/// The steps, in order; each builds on those before.
+pub const STORY: &[Step] = &[
+    step(Operator, "status", Prints(&[("/datapath/kind", "none"), ("/counts/accounts", "0")])),
+    keeping(
+        step(Operator, "account create provider", Prints(&[("/name", "provider"), ("/secret_key", "*")])),
+        &[("provider", "/token")],
+    ),
+    keeping(
+        step(Operator, "account create consumer", Prints(&[("/access_key", "*"), ("/project_id", "*")])),
+        &[("consumer", "/token"), ("domain", "/domain_id")],
+    ),
+    step(Operator, "account create consumer", Refused("EndPoint.")),
+    step(PROVIDER, "account create other", Refused("EndPoint.0004")),
+    step(Operator, "account list", Prints(&[("/total_count", "2")])),
+    step(Operator, "account show consumer", Prints(&[("/domain_id", "{domain}")])),
+    step(Operator, "account show nobody", Refused("EndPoint.0005")),
+    step(Operator, "--account nobody vpc list", Refused("EndPoint.0005")),
+    // Networks; the two have the same range.
+    step(PROVIDER, "vpc create servers --cidr 192.168.24.0/24", Prints(&[("/name", "servers")])),
+    step(CONSUMER, "vpc create clients --cidr 192.168.24.0/24", Prints(&[("/status", "OK")])),
+    step(CONSUMER, "vpc create bad --cidr 198.19.128.0/24", Refused("EndPoint.")),
+    step(PROVIDER, "vpc list", Prints(&[("/vpcs/0/name", "servers"), ("/total_count", "1")])),
+    step(Remote("consumer"), "vpc list", Prints(&[("/vpcs/0/name", "clients"), ("/total_count", "1")])),
+    step(Operator, "--account consumer vpc show clients", Prints(&[("/cidr", "192.168.24.0/24")])),
+    step(CONSUMER, "vpc show servers", Refused("there is no VPC \"servers\"")),
+    step(
+        PROVIDER,
+        "subnet create racks --vpc servers --cidr 192.168.24.0/25",
+        Prints(&[("/status", "ACTIVE")]),
+    ),
+    step(CONSUMER, "subnet create front --vpc clients --cidr 192.168.24.0/25", Prints(&[("/vpc_id", "*")])),
+    step(CONSUMER, "subnet create far --vpc clients --cidr 10.0.0.0/24", Refused("EndPoint.")),
+    step(CONSUMER, "subnet list --vpc clients", Prints(&[("/subnets/0/name", "front")])),
+    step(CONSUMER, "subnet show front", Prints(&[("/cidr", "192.168.24.0/25")])),
+    step(
+        Operator,
+        "attachment create --vpc clients --interface lo --vlan 7 --address 192.168.24.1/24 --wait",
+        Prints(&[("/status", "active"), ("/vlan", "7")]),
+    ),
+    step(PROVIDER, "attachment list", Refused("EndPoint.0004")),
+    step(Operator, "attachment list", Prints(&[("/attachments/0/interface", "lo")])),
+    step(Operator, "attachment show lo.7", Prints(&[("/address", "192.168.24.1/24")])),
+    step(Operator, "attachment delete lo.7", Prints(&[("/id", "*")])),
+    // What is offered.
+    step(
+        PROVIDER,
+        "backend create pool --vpc servers --type lb --address 192.168.24.100 --member 192.168.24.7:8080,weight=5",
+        Prints(&[("/members/0/weight", "5"), ("/port_id", "*")]),
+    ),
+    step(
+        PROVIDER,
+        "backend create spare --vpc servers --type vm --address 192.168.24.8",
+        Prints(&[("/type", "VM")]),
+    ),
+    step(PROVIDER, "backend create out --vpc servers --type vm --address 10.0.0.8", Refused("EndPoint.")),
+    step(PROVIDER, "backend list --vpc servers", Prints(&[("/total_count", "2")])),
+    step(PROVIDER, "backend show spare", Prints(&[("/address", "192.168.24.8")])),
+    keeping(
+        step(
+            PROVIDER,
+            "service create --vpc servers --backend pool --port 80:8080 --name shop --wait",
+            Prints(&[("/status", "available"), ("/server_type", "LB"), ("/approval_enabled", "true")]),
+        ),
+        &[("service", "/id"), ("full_name", "/service_name")],
+    ),
+    step(PROVIDER, "service create --vpc servers --backend pool --port 81:8080", Refused("EndPoint.3044")),
+    step(PROVIDER, "service list --name shop", Prints(&[("/endpoint_services/0/id", "{service}")])),
+    step(PROVIDER, "service list --status failed", Prints(&[("/total_count", "0")])),
+    step(PROVIDER, "service show shop", Prints(&[("/id", "{service}")])),
+    step(CONSUMER, "service show {service}", Refused("EndPoint.")),
+    step(
+        PROVIDER,
+        "service update {full_name} --port 80:8080 --port 22:22",
+        Prints(&[("/ports/1/client_port", "22")]),
+    ),
+    step(CONSUMER, "service find {full_name}", Prints(&[("/id", "{service}")])),
+    step(CONSUMER, "service find local.none.{domain}", Refused("EndPoint.")),
+    // Who may connect.
+    step(
+        CONSUMER,
+        "endpoint create --service {full_name} --vpc clients --subnet front",
+        Refused("EndPoint.2012"),
+    ),
+    step(PROVIDER, "service allow shop {domain} *", Prints(&[("/permissions/0", "iam:domain::{domain}")])),
+    step(PROVIDER, "service disallow shop *", Prints(&[("/permissions/0", "*")])),
+    step(PROVIDER, "service permissions shop", Prints(&[("/total_count", "1")])),
+    step(
+        Operator,
+        "--account provider service allow shop consumer",
+        Prints(&[("/permission_type", "domainId")]),
+    ),
+    step(Operator, "--account provider service allow shop nobody", Refused("cannot look up account")),
+    // The connection.
+    keeping(
+        step(
+            CONSUMER,
+            "endpoint create --service {full_name} --vpc clients --subnet front --ip 192.168.24.9",
+            Prints(&[("/status", "pendingAcceptance"), ("/endpoint_service_id", "{service}")]),
+        ),
+        &[("endpoint", "/id"), ("marker", "/marker_id")],
+    ),
+    step(
+        CONSUMER,
+        "endpoint create --service {service} --vpc clients --subnet front --wait --timeout 1",
+        Refused("is still pendingAcceptance"),
+    ),
+    step(PROVIDER, "service connections shop", Prints(&[("/total_count", "2")])),
+    step(PROVIDER, "service accept shop {marker}", Prints(&[("/connections/0/id", "{endpoint}")])),
+    step(PROVIDER, "service accept shop 7", Refused("the service has no endpoint \"7\"")),
+    step(CONSUMER, "service accept {service} {endpoint}", Refused("EndPoint.")),
+    step(CONSUMER, "endpoint show {marker}", Prints(&[("/ip", "192.168.24.9"), ("/status", "accepted")])),
+    step(CONSUMER, "endpoint list --vpc clients", Prints(&[("/total_count", "2")])),
+    step(
+        CONSUMER,
+        "endpoint update {endpoint} --allow-from 192.168.24.0/28 192.168.24.77",
+        Prints(&[("/whitelist/1", "192.168.24.77"), ("/enable_whitelist", "true")]),
+    ),
+    step(
+        CONSUMER,
+        "explain --vpc clients --client 192.168.24.99 --endpoint 192.168.24.9:80",
+        Prints(&[("/verdict", "*"), ("/steps/0/status", "*")]),
+    ),
+    step(CONSUMER, "endpoint update {marker} --allow-all", Prints(&[("/enable_whitelist", "false")])),
+    step(Operator, "endpoint update {endpoint} --refusal silent", Prints(&[("/id", "{endpoint}")])),
+    step(CONSUMER, "endpoint update {endpoint} --refusal reset", Refused("EndPoint.0004")),
+    step(CONSUMER, "sessions --endpoint {marker}", Prints(&[("/total_count", "0")])),
+    step(CONSUMER, "stats --endpoint {endpoint}", Prints(&[("/stats", "*")])),
+    step(PROVIDER, "service reject shop {endpoint}", Prints(&[("/connections/0/status", "rejected")])),
+    step(PROVIDER, "service accept shop {endpoint}", Prints(&[("/connections/0/id", "{endpoint}")])),
+    // Limits.
+    step(
+        Operator,
+        "quota set endpoint=2 --account consumer",
+        Prints(&[("/resources/1/type", "endpoint"), ("/resources/1/quota", "2")]),
+    ),
+    step(CONSUMER, "quota show", Prints(&[("/resources/2/type", "connection"), ("/resources/1/used", "2")])),
+    step(CONSUMER, "quota set endpoint=9", Refused("EndPoint.0004")),
+    step(
+        CONSUMER,
+        "endpoint create --service {service} --vpc clients --subnet front",
+        Refused("EndPoint.1018"),
+    ),
+    // The end.
+    step(PROVIDER, "service delete shop", Refused("EndPoint.3006")),
+    step(CONSUMER, "endpoint delete {marker} --wait", Prints(&[("/id", "{endpoint}")])),
+    step(CONSUMER, "endpoint delete {endpoint}", Refused("EndPoint.")),
+    step(PROVIDER, "service delete shop --wait", Prints(&[("/id", "{service}")])),
+    step(PROVIDER, "backend delete spare", Prints(&[("/id", "*")])),
+    step(PROVIDER, "subnet delete racks", Prints(&[("/id", "*")])),
+    step(PROVIDER, "vpc delete servers", Refused("EndPoint.")),
+    step(PROVIDER, "backend delete pool", Prints(&[("/id", "*")])),
+    step(PROVIDER, "vpc delete servers", Prints(&[("/id", "*")])),
+    step(Operator, "account delete consumer", Refused("EndPoint.")),
+    step(Operator, "account delete provider", Prints(&[("/id", "provider")])),
+];

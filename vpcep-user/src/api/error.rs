@@ -1,0 +1,254 @@
+//! The only table from errors to HTTP status and code.
+//!
+//! A 4xx says what to change. A 5xx says nothing of the inside: the detail goes
+//! to the log, beside the request id the caller has been given.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::controller::ControlError;
+use crate::datapath::DatapathError;
+use crate::model::ModelError;
+use crate::model::connection::Refused;
+use crate::store::StoreError;
+use crate::telemetry::Chain;
+
+/// Why a request is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The controller refused.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The data plane could not be read.
+    #[error("cannot read the data plane")]
+    Datapath(#[from] DatapathError),
+    /// A handler came to an unexpected end.
+    #[error("the request came to an unexpected end")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// No token, or one nobody has.
+    #[error("the request carries no valid X-Auth-Token")]
+    Unauthenticated,
+    /// The caller is known and may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// No such path.
+    #[error("no such resource: see the API reference for the paths there are")]
+    NoRoute,
+    /// The path has no such method.
+    #[error("this path does not take this method")]
+    Method,
+    /// The body cannot be read.
+    #[error("bad body: expected JSON of at most 1 MiB")]
+    TooLarge,
+    /// The body is not JSON, or not of the right types.
+    #[error("bad body: {problem}")]
+    Body {
+        /// What the parser said, with the field's path.
+        problem: String,
+    },
+    /// The query string cannot be read.
+    #[error("bad query string: expected name=value pairs joined by \"&\"")]
+    Query,
+    /// A field that must be there is not.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A field has a value there is not.
+    #[error("bad {field} \"{value}\": expected {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A field has a value this release would not honour.
+    #[error("{field} {value} is not supported in this release: expected {expected}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What is supported.
+        expected: &'static str,
+    },
+    /// A path names a project that cannot be one.
+    #[error(transparent)]
+    Project(ModelError),
+    /// `limit` out of range.
+    #[error("bad limit \"{value}\": expected 0 to {max}")]
+    Limit {
+        /// What was given.
+        value: String,
+        /// The most there may be.
+        max: usize,
+    },
+    /// `offset` out of range.
+    #[error("bad offset \"{value}\": expected 0 or more")]
+    Offset {
+        /// What was given.
+        value: String,
+    },
+    /// A connection action on several endpoints.
+    #[error("bad endpoints: {count} given, expected exactly one")]
+    EndpointCount {
+        /// How many.
+        count: usize,
+    },
+    /// A list of permissions without one.
+    #[error("bad permissions: the list is empty")]
+    NoPermissions,
+}
+
+impl From<ModelError> for ApiError {
+    fn from(error: ModelError) -> Self {
+        Self::Control(error.into())
+    }
+}
+
+impl ApiError {
+    /// HTTP status and number of the code.
+    fn status_and_code(&self) -> (u16, &'static str) {
+        match self {
+            Self::Control(error) => control(error),
+            Self::Datapath(_) | Self::Panicked(_) => (500, "0001"),
+            Self::Unauthenticated => (401, "0003"),
+            Self::Forbidden(_) => (403, "0004"),
+            Self::NoRoute => (404, "0005"),
+            Self::Method => (405, "1004"),
+            Self::TooLarge => (413, "1004"),
+            Self::Body { .. } | Self::Unsupported { .. } => (400, "0002"),
+            Self::Query => (400, "1004"),
+            Self::Missing(field) => (400, missing(field)),
+            Self::Field { field, .. } => (400, bad_field(field)),
+            Self::Project(_) => (400, "0014"),
+            Self::Limit { .. } => (400, "0006"),
+            Self::Offset { .. } => (400, "0010"),
+            Self::EndpointCount { .. } => (400, "2031"),
+            Self::NoPermissions => (400, "3036"),
+        }
+    }
+}
+
+fn missing(field: &str) -> &'static str {
+    match field {
+        "vpc_id" => "2011",
+        "subnet_id" => "2010",
+        "endpoint_service_id" => "2029",
+        "port_id" => "3003",
+        "server_type" => "3021",
+        "ports" | "client_port" | "server_port" => "2028",
+        "permissions" => "3036",
+        _ => "2002",
+    }
+}
+
+fn bad_field(field: &str) -> &'static str {
+    match field {
+        "sort_key" => "0017",
+        "sort_dir" => "0018",
+        "status" => "0019",
+        "marker_id" => "0021",
+        "action" => "3035",
+        "specification_name" => "0015",
+        _ => "0002",
+    }
+}
+
+fn control(error: &ControlError) -> (u16, &'static str) {
+    match error {
+        ControlError::Model(error) => (400, model(error)),
+        ControlError::NotFound { kind: "endpoint", .. } => (404, "2006"),
+        ControlError::NotFound { .. } | ControlError::NoSuchProject { .. } => (404, "0005"),
+        ControlError::NoSuchVpc { .. } => (400, "2001"),
+        ControlError::NoSuchSubnet { .. } => (404, "4004"),
+        ControlError::SubnetElsewhere { .. } => (400, "2037"),
+        ControlError::OutsideVpc { .. } | ControlError::Overlap { .. } => (400, "3009"),
+        ControlError::AddressOutside { .. } => (400, "3010"),
+        ControlError::PortIpOutside { .. } => (400, "2043"),
+        ControlError::AddressInUse { .. } | ControlError::SubnetFull { .. } => (400, "2042"),
+        ControlError::Quota { .. } | ControlError::NumbersExhausted { .. } => (400, "1018"),
+        ControlError::NoSuchService { .. } => (400, "2003"),
+        ControlError::ServiceNotAvailable { .. } => (400, "2004"),
+        ControlError::ServiceFrozen { .. } => (400, "3045"),
+        ControlError::NotWhitelisted { .. } => (400, "2012"),
+        ControlError::ForeignEndpoint { .. } => (400, "2013"),
+        ControlError::Connection { source: Refused::Deleting, .. } => (400, "2018"),
+        ControlError::Connection { source: Refused::Failed, .. } => (400, "2047"),
+        ControlError::Connection { source: Refused::Connected, .. } | ControlError::ServiceInUse { .. } => {
+            (400, "3006")
+        }
+        ControlError::InUse { .. } => (409, "3006"),
+        ControlError::NoSuchBackend { .. } => (400, "3008"),
+        ControlError::BackendElsewhere { .. } => (400, "3042"),
+        ControlError::ServerKind { .. } => (400, "3021"),
+        ControlError::PortClash { .. } => (400, "3044"),
+        ControlError::TooManyPermissions { .. } => (400, "3049"),
+        ControlError::Exists { .. } => (409, "0002"),
+        ControlError::Store(StoreError::Conflict { .. }) => (409, "1004"),
+        ControlError::Store(_) => (500, "0001"),
+    }
+}
+
+fn model(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Id { kind, .. } => match *kind {
+            "vpc id" => "0020",
+            "subnet id" => "0023",
+            "port_id" => "3003",
+            "endpoint id" => "2017",
+            "endpoint service id" => "3062",
+            "project id" => "0014",
+            _ => "0002",
+        },
+        ModelError::Cidr { .. } | ModelError::HostBits { .. } => "3009",
+        ModelError::Address { field: "port_ip", .. } => "2041",
+        ModelError::Address { .. } | ModelError::InterfaceAddress { .. } => "3010",
+        ModelError::ServiceName { .. } => "1003",
+        ModelError::Port { .. } => "3043",
+        ModelError::Protocol { .. } => "3075",
+        ModelError::NoPorts => "2028",
+        ModelError::TooManyPorts { .. } => "3074",
+        ModelError::DuplicatePort { .. } => "3004",
+        ModelError::Permission { .. } => "3002",
+        ModelError::WhitelistEntry { .. } => "2044",
+        ModelError::WhitelistTooLong { .. } => "2045",
+        ModelError::BackendKind { .. } => "3021",
+        ModelError::Interface { .. }
+        | ModelError::Vlan { .. }
+        | ModelError::Name { .. }
+        | ModelError::Description { .. }
+        | ModelError::Weight { .. }
+        | ModelError::Members { .. } => "0002",
+    }
+}
+
+/// What the operator should know of a failed request, on its way to the log.
+#[derive(Clone)]
+pub struct Detail(pub Arc<str>);
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status_and_code();
+        let message = match (status, &self) {
+            (500.., _) => {
+                "internal error: the log has the detail under the X-Request-Id of this answer".into()
+            }
+            (_, Self::Control(ControlError::Store(StoreError::Conflict { .. }))) => {
+                "the resource has changed meanwhile: read it again and retry".into()
+            }
+            _ => Chain(&self).to_string(),
+        };
+        let body = json!({"error_code": format!("EndPoint.{code}"), "error_msg": message});
+        let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
+        let mut response = (status_code, Json(body)).into_response();
+        if status >= 500 {
+            response.extensions_mut().insert(Detail(Chain(&self).to_string().into()));
+        }
+        response
+    }
+}

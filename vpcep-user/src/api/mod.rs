@@ -1,0 +1,211 @@
+//! The HTTP API: what may be asked, and how answers look.
+//!
+//! Owns the router, authentication, paging, wire forms and the one table from
+//! errors to codes ([`error`]). Every rule is [`crate::controller`]'s.
+//!
+//! | path | file |
+//! |---|---|
+//! | `/`, `/v1` | [`versions`] |
+//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | [`services`] |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | [`connections`] |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | [`permissions`] |
+//! | `/v1/{project_id}/vpc-endpoints[/{id}]` | [`endpoints`] |
+//! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | [`quotas`] |
+//! | `/v1/{project_id}/vpcs`, `subnets` | [`networks`] |
+//! | `/v1/{project_id}/backends` | [`backends`] |
+//! | `/v1/{project_id}/sessions`, `stats`, `explain` | [`observe`] |
+//! | `/operator/v1/accounts` | [`accounts`] |
+//! | `/operator/v1/attachments` | [`attachments`] |
+//! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | [`operator`] |
+//!
+//! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
+//! for what is beside them.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod attachments;
+mod auth;
+mod backends;
+mod connections;
+mod endpoints;
+pub mod error;
+mod networks;
+mod observe;
+mod operator;
+mod permissions;
+mod quotas;
+mod request;
+mod services;
+mod versions;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use http::HeaderValue;
+use tracing::{debug, error};
+use uuid::Uuid;
+
+use crate::controller::{ControlError, Controller, State, Tx};
+use crate::datapath::Datapath;
+use crate::model::connection::Effect;
+use error::ApiError;
+
+/// Largest body that is read.
+const MAX_BODY: usize = 1 << 20;
+/// How long an answer waits for the data plane to have what it says.
+const COVER_WAIT: Duration = Duration::from_secs(2);
+
+/// Through which door a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The operator's socket: without a token the caller is the operator.
+    Socket,
+    /// TCP: every caller shows a token.
+    Tcp,
+}
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App {
+    controller: Arc<Controller>,
+    datapath: Arc<dyn Datapath>,
+    door: Door,
+    started: Instant,
+}
+
+impl App {
+    /// An API over a controller and the data plane it drives.
+    #[must_use]
+    pub fn new(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, door: Door) -> Self {
+        Self { controller, datapath, door, started: Instant::now() }
+    }
+
+    /// Runs something that blocks.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(ApiError::Panicked)?
+    }
+
+    /// Answers a question about the state.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(move |app| app.controller.read(question)).await
+    }
+
+    /// Does an operation; when this returns it is durable.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(move |app| Ok(app.controller.write(operation)?.value)).await
+    }
+
+    /// Does an operation and, when its effect says so, waits for the data plane
+    /// to have it: what the caller is told is then true of packets as well. A
+    /// data plane that takes longer does not undo what is durable already.
+    async fn write_through<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Effect), ControlError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
+        let (value, effect) = written.value;
+        if effect == Effect::Reconcile && !self.controller.covered(written.version, COVER_WAIT).await {
+            error!(version = written.version, "answered before the data plane had the change");
+        }
+        Ok(value)
+    }
+}
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(versions::list))
+        .route("/v1", get(versions::show))
+        .merge(contract())
+        .merge(tenant())
+        .merge(operators())
+        .fallback(async || ApiError::NoRoute)
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(identify))
+        .with_state(app)
+}
+
+fn contract() -> Router<App> {
+    const SERVICES: &str = "/v1/{project_id}/vpc-endpoint-services";
+    let service = |rest: &str| format!("{SERVICES}{rest}");
+    Router::new()
+        .route(SERVICES, get(services::list).post(services::create))
+        .route(&service("/public"), get(services::public))
+        .route(&service("/describe"), get(services::describe))
+        .route(&service("/{id}"), get(services::show).put(services::update).delete(services::delete))
+        .route(&service("/{id}/name"), put(services::rename))
+        .route(&service("/{id}/connections"), get(connections::list))
+        .route(&service("/{id}/connections/action"), post(connections::act))
+        .route(&service("/{id}/connections/description"), put(connections::describe))
+        .route(&service("/{id}/permissions"), get(permissions::list))
+        .route(&service("/{id}/permissions/action"), post(permissions::act))
+        .route(&service("/{id}/permissions/batch-create"), post(permissions::batch_create))
+        .route(&service("/{id}/permissions/batch-delete"), post(permissions::batch_delete))
+        .route(&service("/{id}/permissions/{permission_id}"), put(permissions::describe))
+        .route("/v1/{project_id}/vpc-endpoints", get(endpoints::list).post(endpoints::create))
+        .route(
+            "/v1/{project_id}/vpc-endpoints/{id}",
+            get(endpoints::show).put(endpoints::update).delete(endpoints::delete),
+        )
+        .route("/v1/{project_id}/quotas", get(quotas::show))
+}
+
+fn tenant() -> Router<App> {
+    Router::new()
+        .route("/v1/{project_id}/vpcs", get(networks::list_vpcs).post(networks::create_vpc))
+        .route("/v1/{project_id}/vpcs/{id}", get(networks::show_vpc).delete(networks::delete_vpc))
+        .route("/v1/{project_id}/subnets", get(networks::list_subnets).post(networks::create_subnet))
+        .route("/v1/{project_id}/subnets/{id}", get(networks::show_subnet).delete(networks::delete_subnet))
+        .route("/v1/{project_id}/backends", get(backends::list).post(backends::create))
+        .route("/v1/{project_id}/backends/{id}", get(backends::show).delete(backends::delete))
+        .route("/v1/{project_id}/sessions", get(observe::sessions))
+        .route("/v1/{project_id}/stats", get(observe::stats))
+        .route("/v1/{project_id}/explain", get(observe::explain))
+}
+
+fn operators() -> Router<App> {
+    Router::new()
+        .route("/operator/v1/accounts", get(accounts::list).post(accounts::create))
+        .route("/operator/v1/accounts/{id}", get(accounts::show).delete(accounts::delete))
+        .route("/operator/v1/attachments", get(attachments::list).post(attachments::create))
+        .route("/operator/v1/attachments/{id}", get(attachments::show).delete(attachments::delete))
+        .route("/operator/v1/quotas", put(quotas::set))
+        .route("/operator/v1/endpoints/{id}", put(operator::set_refusal))
+        .route("/operator/v1/status", get(operator::status))
+}
+
+/// Gives every request an id, in the answer and in the log.
+async fn identify(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    match response.extensions().get::<error::Detail>() {
+        Some(detail) => error!(request = id, %method, path, error = %detail.0, "request failed"),
+        None => debug!(request = id, %method, path, status = response.status().as_u16(), "request"),
+    }
+    let value = HeaderValue::from_str(&id).expect("a UUID is printable ASCII");
+    response.headers_mut().insert("x-request-id", value);
+    response
+}
+
+/// The answer of a deletion.
+fn deleted() -> Response {
+    http::StatusCode::NO_CONTENT.into_response()
+}

@@ -1,0 +1,184 @@
+//! The command line `vpcep`.
+//!
+//! Owns what may be typed, what it means as calls of the API, and how answers
+//! are shown. What is allowed and what happens then is the controller's; how it
+//! is reached is in [`crate::client`].
+//!
+//! One file per noun, each with its commands: a clap struct for what was typed,
+//! a request for what it means, a table of columns for what is shown. Around
+//! them `value` parses single arguments, `target` finds the controller,
+//! `resolve` turns names into ids, `wait` waits and `output` prints.
+//!
+//! Exit codes: 0 done, 1 refused or not reached, 2 wrongly typed (nothing was
+//! sent).
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod attachment;
+mod backend;
+mod endpoint;
+mod explain;
+mod output;
+mod quota;
+mod resolve;
+mod service;
+mod session;
+mod stats;
+mod status;
+mod subnet;
+mod target;
+mod value;
+mod vpc;
+mod wait;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::client::Client;
+use output::Answer;
+use target::{Target, TargetArgs};
+
+/// Exit code for a request that was refused or did not arrive.
+const EXIT_REFUSED: u8 = 1;
+/// Exit code for arguments that make no request.
+const EXIT_USAGE: u8 = 2;
+
+/// Arguments that clap accepts one by one and that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{argument}: {reason}")]
+struct UsageError {
+    argument: &'static str,
+    reason: &'static str,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vpcep account create acme
+  vpcep --account acme vpc create net1 --cidr 10.0.0.0/24
+  vpcep --account acme service create --vpc net1 --backend web --port 80:8080 --name shop
+  vpcep --account acme endpoint create --service shop --vpc net1 --subnet front --wait
+  vpcep --server http://192.0.2.10:8774 --token TOKEN endpoint list -o json
+
+Exit status: 0 done; 1 refused (code and text on standard error) or not
+reached; 2 wrong usage, nothing was sent.";
+
+/// Reach services of other private networks through endpoints of your own
+///
+/// Things are named by id or by name. As the operator (on the socket, without a
+/// token) commands see every account; --account acts in one of them.
+#[derive(Debug, Parser)]
+#[command(name = "vpcep", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Accounts, each with its domain, project and keys (operator)
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Private networks
+    #[command(subcommand)]
+    Vpc(vpc::Command),
+    /// Ranges of a VPC
+    #[command(subcommand)]
+    Subnet(subnet::Command),
+    /// Interfaces where VPCs reach the gateway host (operator)
+    #[command(subcommand)]
+    Attachment(attachment::Command),
+    /// Servers, virtual IPs and load balancers behind endpoint services
+    #[command(subcommand)]
+    Backend(backend::Command),
+    /// Endpoint services: what a provider offers, to whom, and who is connected
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Endpoints: a consumer's own address for a service
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
+    /// How many services, endpoints and connections there may be
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// Live sessions through endpoints, newest first
+    Sessions(session::Args),
+    /// Connections, packets, bytes and drops of endpoints
+    Stats(stats::Args),
+    /// What would become of a client's connection, and what stops it
+    Explain(explain::Args),
+    /// State of the controller and its data plane (operator)
+    Status,
+}
+
+impl Noun {
+    /// Refuses arguments that do not go together, before anything is sent.
+    fn check(&self) -> Result<(), UsageError> {
+        match self {
+            Self::Backend(command) => command.check(),
+            _ => Ok(()),
+        }
+    }
+
+    async fn run(self, client: &Client) -> Result<Answer> {
+        match self {
+            Self::Account(command) => command.run(client).await,
+            Self::Vpc(command) => command.run(client).await,
+            Self::Subnet(command) => command.run(client).await,
+            Self::Attachment(command) => command.run(client).await,
+            Self::Backend(command) => command.run(client).await,
+            Self::Service(command) => command.run(client).await,
+            Self::Endpoint(command) => command.run(client).await,
+            Self::Quota(command) => command.run(client).await,
+            Self::Sessions(args) => args.run(client).await,
+            Self::Stats(args) => args.run(client).await,
+            Self::Explain(args) => args.run(client).await,
+            Self::Status => status::run(client).await,
+        }
+    }
+}
+
+/// Does what the arguments (the program's name first) ask for, prints the
+/// answer or what went wrong, and returns the exit code.
+pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = Cli::command().try_get_matches_from(args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((Target::new(&cli.target, &matches), cli))
+    });
+    let (target, cli) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version are "errors" that exit 0. With the terminal gone
+            // there is nobody left to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let format = cli.target.output;
+    let outcome = async {
+        cli.noun.check()?;
+        let client = target?.open().await?;
+        Ok(cli.noun.run(&client).await?.print(format)?)
+    };
+    match outcome.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
+        eprintln!("error: {usage}\n\nFor more information, try '--help'.");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    eprintln!("vpcep: {error:#}");
+    ExitCode::from(EXIT_REFUSED)
+}
+
+#[cfg(test)]
+mod tests;

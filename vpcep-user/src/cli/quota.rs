@@ -1,0 +1,78 @@
+//! `vpcep quota`: how much there may be of what. Setting is the operator's.
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::output::{Answer, Column, or_dash};
+use super::value::QuotaSetting;
+use crate::client::{Client, Quota, Quotas};
+
+/// What can be done with quotas.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the limits in force and what is used of them
+    ///
+    /// endpoint_service and endpoint count what a project owns; connection is the most concurrent
+    /// connections of each endpoint.
+    Show,
+    /// Set limits for the account given with --account, or the default for all (operator)
+    ///
+    /// Example: vpcep quota set endpoint=100 connection=10000 --account acme
+    Set {
+        /// endpoint_service=N, endpoint=N (each per project) or connection=N (concurrent, per endpoint)
+        #[arg(required = true, value_name = "TYPE=N")]
+        quotas: Vec<QuotaSetting>,
+    },
+}
+
+const COLUMNS: &[Column<Quota>] = &[
+    Column::whole("TYPE", |quota| quota.quota_type.clone()),
+    Column::whole("USED", |quota| or_dash(&quota.used)),
+    Column::whole("QUOTA", |quota| quota.quota.to_string()),
+];
+
+impl Command {
+    /// Does it.
+    pub async fn run(self, client: &Client) -> Result<Answer> {
+        match self {
+            Self::Show => show(client).await,
+            Self::Set { quotas } => set(client, &quotas).await,
+        }
+    }
+}
+
+async fn show(client: &Client) -> Result<Answer> {
+    let path = client.tenant_path(&["quotas"]);
+    let context = "cannot show quotas";
+    let mut quotas = client.send(Method::GET, &path, None).await.context(context)?;
+    // The cloud's API answers its two types by default and knows no third.
+    let path = path.query("type", "connection");
+    let mut connection = client.send(Method::GET, &path, None).await.context(context)?;
+    if let (Some(all), Some(more)) =
+        (quotas["quotas"]["resources"].as_array_mut(), connection["quotas"]["resources"].as_array_mut())
+    {
+        all.append(more);
+    }
+    answer(quotas)
+}
+
+async fn set(client: &Client, settings: &[QuotaSetting]) -> Result<Answer> {
+    let quotas: Map<String, Value> =
+        settings.iter().map(|setting| (setting.quota_type.to_owned(), json!(setting.quota))).collect();
+    let mut body = json!({ "quotas": quotas });
+    if let Some(project_id) = client.project_id() {
+        body["project_id"] = json!(project_id);
+    }
+    let path = Client::operator_path(&["quotas"]);
+    let quotas = client.send(Method::PUT, &path, Some(body)).await.context("cannot set quotas")?;
+    answer(quotas)
+}
+
+/// The API wraps quotas in `quotas`.
+fn answer(mut wrapped: Value) -> Result<Answer> {
+    let json = wrapped["quotas"].take();
+    let rows: Quotas = serde_json::from_value(json.clone()).context("cannot read the quotas")?;
+    Ok(Answer::table(json, None, &rows.resources, COLUMNS))
+}

@@ -1,0 +1,76 @@
+//! Who is connected to a service: `connections`, `accept`, `reject`.
+
+use anyhow::{Context as _, Result};
+use http::Method;
+use serde_json::json;
+
+use crate::cli::output::{Answer, Column};
+use crate::cli::resolve::{endpoint_of_service, id_of};
+use crate::cli::value::Reference;
+use crate::client::{Client, Connection, List, Service};
+
+/// What the owner of a service decides about an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision {
+    /// It may carry traffic.
+    Accept,
+    /// It may not.
+    Reject,
+}
+
+impl Decision {
+    /// The command.
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        }
+    }
+
+    /// The word of the API.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Accept => "receive",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+const COLUMNS: &[Column<Connection>] = &[
+    Column::whole("ENDPOINT ID", |connection| connection.id.clone()),
+    Column::whole("MARKER ID", |connection| connection.marker_id.to_string()),
+    Column::whole("STATUS", |connection| connection.status.to_string()),
+    Column::whole("DOMAIN ID", |connection| connection.domain_id.clone()),
+    Column::whole("CREATED", |connection| connection.created_at.clone()),
+];
+
+/// Shows the endpoints of a service.
+pub async fn list(client: &Client, service: &Reference) -> Result<Answer> {
+    let service_id = id_of::<Service>(client, service, &[]).await?;
+    let path = client.path_of::<Service>(&[&service_id, "connections"]);
+    let connections = client.all_rows::<Connection>(&path, "connections").await;
+    let connections = connections.with_context(|| format!("cannot list connections of {service}"))?;
+    Ok(Answer::rows(&connections, "connections", COLUMNS))
+}
+
+/// Accepts or rejects endpoints. The API takes one a call; the first refusal
+/// ends the loop, and those before it stay decided.
+pub async fn decide(
+    client: &Client,
+    service: &Reference,
+    endpoints: &[Reference],
+    decision: Decision,
+) -> Result<Answer> {
+    let service_id = id_of::<Service>(client, service, &[]).await?;
+    let path = client.path_of::<Service>(&[&service_id, "connections", "action"]);
+    let mut items = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        let id = endpoint_of_service(client, &service_id, endpoint).await?;
+        let body = json!({ "action": decision.action(), "endpoints": [id] });
+        let decided = client.rows::<Connection>(Method::POST, &path, Some(body), "connections").await;
+        let decided = decided.with_context(|| format!("cannot {} endpoint {endpoint}", decision.verb()))?;
+        items.extend(decided.items);
+    }
+    let connections = List { total_count: items.len() as u64, items };
+    Ok(Answer::rows(&connections, "connections", COLUMNS))
+}

@@ -1,0 +1,166 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::client::fake::FakeServer;
+
+const ID: &str = "0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d";
+
+/// Runs a command line against a fake; the target's own options are left out.
+async fn run_on(server: &FakeServer, line: &str) -> Result<Answer> {
+    let words = std::iter::once("vpcep").chain(line.split(' '));
+    let cli = Cli::try_parse_from(words).unwrap();
+    cli.noun.check()?;
+    cli.noun.run(&server.client()).await
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_argument_and_command_is_documented() {
+    fn check(command: &clap::Command, path: &str) {
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{path} {}", argument.get_id());
+        }
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            assert!(sub.get_about().is_some(), "{path}");
+            check(sub, &path);
+        }
+    }
+    check(&Cli::command(), "vpcep");
+}
+
+#[tokio::test]
+async fn commands_send_what_was_typed_in_the_words_of_the_api() {
+    let attachment = r#"{"id":"a","vpc_id":"v","interface":"eth1","vlan":7,"address":"10.0.0.1/24","mode":"auto",
+        "next_hop":null,"status":"pending","hook":null,"error":null}"#;
+    let backend =
+        r#"{"backend":{"id":"b","name":"web","vpc_id":"v","port_id":"b","type":"LB","address":"10.0.0.9"}}"#;
+    let service = r#"{"id":"s","service_name":"r.s","server_type":"LB","vpc_id":"v","approval_enabled":false,
+        "status":"creating","ports":[]}"#;
+    let endpoint = r#"{"id":"e","marker_id":1,"status":"creating","endpoint_service_id":"s",
+        "endpoint_service_name":"r.s","vpc_id":"v"}"#;
+    let quotas = r#"{"quotas":{"resources":[{"type":"connection","used":null,"quota":9}]}}"#;
+    let cases: &[(String, &[&str], &str, Value)] = &[
+        (
+            format!(
+                "attachment create --vpc {ID} --interface eth1 --vlan 7 --address 10.0.0.1/24 --mode xdp-generic"
+            ),
+            &[attachment],
+            "POST /operator/v1/attachments",
+            json!({"vpc_id": ID, "interface": "eth1", "vlan": 7, "address": "10.0.0.1/24", "mode": "xdp-generic"}),
+        ),
+        (
+            format!(
+                "backend create web --vpc {ID} --type lb --address 10.0.0.9 --member 10.0.0.7:80,weight=5"
+            ),
+            &[backend],
+            "POST /v1/-/backends",
+            json!({"backend": {"name": "web", "vpc_id": ID, "type": "LB", "address": "10.0.0.9",
+                "members": [{"address": "10.0.0.7", "port": 80, "weight": 5}]}}),
+        ),
+        (
+            format!("service create --vpc {ID} --backend {ID} --port 80:8080 --name shop --approval off"),
+            &[backend, service],
+            "POST /v1/-/vpc-endpoint-services",
+            json!({"vpc_id": ID, "port_id": "b", "server_type": "LB", "approval_enabled": false,
+                "service_name": "shop",
+                "ports": [{"client_port": 80, "server_port": 8080, "protocol": "TCP"}]}),
+        ),
+        (
+            format!("service update {ID} --approval on"),
+            &[service],
+            "PUT /v1/-/vpc-endpoint-services/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d",
+            json!({"approval_enabled": true}),
+        ),
+        (
+            format!("endpoint create --service {ID} --vpc {ID} --subnet {ID} --allow-from 10.0.0.0/28"),
+            &[endpoint],
+            "POST /v1/-/vpc-endpoints",
+            json!({"endpoint_service_id": ID, "vpc_id": ID, "subnet_id": ID, "whitelist": ["10.0.0.0/28"],
+                "enable_whitelist": true}),
+        ),
+        (
+            format!("endpoint update {ID} --allow-all"),
+            &[endpoint],
+            "PUT /v1/-/vpc-endpoints/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d",
+            json!({"whitelist": [], "enable_whitelist": false}),
+        ),
+        (
+            format!("endpoint update {ID} --refusal silent"),
+            &[endpoint],
+            "PUT /operator/v1/endpoints/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d",
+            json!({"refusal": "silent"}),
+        ),
+        (
+            "quota set endpoint=7 connection=9".to_owned(),
+            &[quotas],
+            "PUT /operator/v1/quotas",
+            json!({"quotas": {"endpoint": 7, "connection": 9}}),
+        ),
+    ];
+    for (line, answers, asked_line, asked_body) in cases {
+        let answers: Vec<(u16, &str)> = answers.iter().map(|body| (200, *body)).collect();
+        let server = FakeServer::answering(&answers);
+        run_on(&server, line).await.unwrap_or_else(|error| panic!("{line}: {error:#}"));
+        let asked = server.asked().pop().unwrap();
+        assert_eq!(asked.line, *asked_line, "{line}");
+        assert_eq!(serde_json::from_str::<Value>(&asked.body).unwrap(), *asked_body, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_are_accepted_one_call_each() {
+    let row = |id: &str| {
+        format!(
+            r#"{{"connections":[{{"id":"{id}","marker_id":1,"domain_id":"d","status":"accepted","created_at":"t"}}]}}"#
+        )
+    };
+    let server = FakeServer::answering(&[(200, &row("e1")), (200, &row("e2"))]);
+    let answer = run_on(&server, &format!("service accept {ID} {ID} {ID} -o json")).await.unwrap();
+    let bodies: Vec<String> = server.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(bodies, vec![format!(r#"{{"action":"receive","endpoints":["{ID}"]}}"#); 2]);
+    let printed: Value = serde_json::from_str(&answer.render(output::Format::Json, None)).unwrap();
+    assert_eq!(printed["total_count"], 2);
+    assert_eq!(printed["connections"][1]["id"], "e2");
+}
+
+#[tokio::test]
+async fn quotas_show_the_connection_limit_beside_the_two_of_the_contract() {
+    let server = FakeServer::answering(&[
+        (200, r#"{"quotas":{"resources":[{"type":"endpoint","used":1,"quota":50}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"connection","used":0,"quota":3000}]}}"#),
+    ]);
+    let answer = run_on(&server, "quota show").await.unwrap();
+    assert_eq!(server.lines(), ["GET /v1/-/quotas", "GET /v1/-/quotas?type=connection"]);
+    assert_eq!(
+        answer.render(output::Format::Table, None),
+        "TYPE        USED  QUOTA\nendpoint    1     50\nconnection  0     3000\n"
+    );
+}
+
+#[tokio::test]
+async fn an_explanation_is_a_sentence_and_its_steps() {
+    let server = FakeServer::answering(&[(
+        200,
+        r#"{"verdict":"refused","stopped_by":"whitelist","summary":"10.0.0.7 is not whitelisted",
+            "steps":[{"name":"endpoint","status":"ok","detail":"found"},
+                     {"name":"whitelist","status":"stop","detail":"not in 10.0.0.0/30"}]}"#,
+    )]);
+    let line = format!("explain --vpc {ID} --client 10.0.0.7 --endpoint 10.0.0.9:53/udp");
+    let answer = run_on(&server, &line).await.unwrap();
+    assert_eq!(
+        server.lines(),
+        [format!("GET /v1/-/explain?vpc_id={ID}&client=10.0.0.7&address=10.0.0.9&port=53&protocol=UDP")]
+    );
+    assert_eq!(
+        answer.render(output::Format::Table, None),
+        "refused: 10.0.0.7 is not whitelisted\n\
+         STATUS  STEP       DETAIL\n\
+         ok      endpoint   found\n\
+         stop    whitelist  not in 10.0.0.0/30\n"
+    );
+}

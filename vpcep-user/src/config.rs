@@ -1,0 +1,323 @@
+//! How vpcepd is told what to do: flags, then `VPCEP_*` variables, then the
+//! configuration file, then defaults.
+//!
+//! [`Flags`] is what was typed; [`Settings`] is what it means. A file has the
+//! names of the flags as keys (`state-dir = "/srv/vpcep"`), and a key there is not
+//! is an error that names it.
+
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use serde::Deserialize;
+
+use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
+use crate::model::{Cidr, ModelError, Region};
+
+/// The vpcep controller: serves the API and keeps the data plane as the API says.
+#[derive(Debug, Default, Parser)]
+#[command(name = "vpcepd", version)]
+pub struct Flags {
+    /// Configuration file (TOML) with the names of these flags as keys
+    #[arg(long, env = "VPCEP_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Remove everything vpcep has in the kernel, and exit
+    #[arg(long)]
+    pub detach: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What both flags and file may set.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Options {
+    /// Address of the API [default: 127.0.0.1:8774]
+    #[arg(long, env = "VPCEP_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Listen on an address others can reach, without TLS [values: true, false]
+    #[arg(long, env = "VPCEP_INSECURE", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
+    insecure: Option<bool>,
+    /// Where the state is kept [default: /var/lib/vpcep]
+    #[arg(long, env = "VPCEP_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where the operator's socket vpcepd.sock is [default: /run/vpcep]
+    #[arg(long, env = "VPCEP_RUN_DIR", value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Where programs and maps are pinned [default: /sys/fs/bpf/vpcep]
+    #[arg(long, env = "VPCEP_BPFFS", value_name = "DIR")]
+    bpffs: Option<PathBuf>,
+    /// Region this controller serves, the first part of full service names [default: local]
+    #[arg(long, env = "VPCEP_REGION", value_name = "NAME")]
+    region: Option<String>,
+    /// Data plane: bpf, or none for the control plane alone [default: bpf]
+    #[arg(long, env = "VPCEP_DATAPATH", value_name = "KIND")]
+    datapath: Option<DatapathKind>,
+    /// Sources backends see, /26 to /32 inside 198.19.128.0/17 [default: 198.19.128.0/26]
+    #[arg(long, env = "VPCEP_SNAT_RANGE", value_name = "CIDR")]
+    snat_range: Option<String>,
+    /// Most endpoints on this host [default: 16384]
+    #[arg(long, env = "VPCEP_MAX_ENDPOINTS", value_name = "N")]
+    max_endpoints: Option<u32>,
+    /// Most sessions the index holds [default: 2097152]
+    #[arg(long, env = "VPCEP_MAX_SESSIONS", value_name = "N")]
+    max_sessions: Option<u32>,
+    /// How long an idle established connection is kept [default: 7440]
+    #[arg(long, env = "VPCEP_TCP_ESTABLISHED_SECS", value_name = "SECS")]
+    tcp_established_secs: Option<u32>,
+    /// How long an unfinished handshake is kept [default: 240]
+    #[arg(long, env = "VPCEP_TCP_TRANSITORY_SECS", value_name = "SECS")]
+    tcp_transitory_secs: Option<u32>,
+    /// How long a connection closed by one side is kept [default: 240]
+    #[arg(long, env = "VPCEP_TCP_CLOSING_SECS", value_name = "SECS")]
+    tcp_closing_secs: Option<u32>,
+    /// How long a connection closed by both sides is kept [default: 10]
+    #[arg(long, env = "VPCEP_TCP_TIME_WAIT_SECS", value_name = "SECS")]
+    tcp_time_wait_secs: Option<u32>,
+    /// How long a reset connection is kept [default: 10]
+    #[arg(long, env = "VPCEP_TCP_RESET_SECS", value_name = "SECS")]
+    tcp_reset_secs: Option<u32>,
+    /// How long a source port rests before it is used again [default: 120]
+    #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
+    port_rest_secs: Option<u32>,
+    /// What is logged, such as info, debug or vpcep=debug,info [default: info]
+    #[arg(long, env = "VPCEP_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// What vpcepd works with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Address of the API; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the state is kept.
+    pub state_dir: PathBuf,
+    /// Where the operator's socket is.
+    pub run_dir: PathBuf,
+    /// Region this controller serves.
+    pub region: Region,
+    /// What is logged.
+    pub log: String,
+    /// The data plane's part.
+    pub datapath: DatapathSettings,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be understood.
+    #[error("cannot understand configuration file {}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value that cannot exist.
+    #[error("bad setting {setting}")]
+    Value {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: ModelError,
+    },
+    /// The source range lies outside of the reserved range or has the wrong size.
+    #[error(
+        "bad setting snat-range {0}: expected a prefix of /26 to /32 inside {reserved}",
+        reserved = Cidr::RESERVED
+    )]
+    SnatRange(Cidr),
+    /// A number that cannot be zero.
+    #[error("bad setting {0} 0: expected 1 or more")]
+    Zero(&'static str),
+    /// The API would be readable by others on the way.
+    #[error(
+        "refusing to listen on {0}: the API has no TLS in this release, so tokens would cross the network in clear; listen on a loopback address behind a TLS proxy, or give --insecure"
+    )]
+    Insecure(SocketAddr),
+}
+
+impl Flags {
+    /// What the flags mean, with the file they name.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a value cannot be used.
+    pub fn settings(self) -> Result<Settings, ConfigError> {
+        let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        self.options.or(file).resolve()
+    }
+}
+
+fn read_file(path: &Path) -> Result<Options, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
+}
+
+impl Options {
+    /// These, and what they leave out from `file`.
+    fn or(self, file: Self) -> Self {
+        Self {
+            listen: self.listen.or(file.listen),
+            insecure: self.insecure.or(file.insecure),
+            state_dir: self.state_dir.or(file.state_dir),
+            run_dir: self.run_dir.or(file.run_dir),
+            bpffs: self.bpffs.or(file.bpffs),
+            region: self.region.or(file.region),
+            datapath: self.datapath.or(file.datapath),
+            snat_range: self.snat_range.or(file.snat_range),
+            max_endpoints: self.max_endpoints.or(file.max_endpoints),
+            max_sessions: self.max_sessions.or(file.max_sessions),
+            tcp_established_secs: self.tcp_established_secs.or(file.tcp_established_secs),
+            tcp_transitory_secs: self.tcp_transitory_secs.or(file.tcp_transitory_secs),
+            tcp_closing_secs: self.tcp_closing_secs.or(file.tcp_closing_secs),
+            tcp_time_wait_secs: self.tcp_time_wait_secs.or(file.tcp_time_wait_secs),
+            tcp_reset_secs: self.tcp_reset_secs.or(file.tcp_reset_secs),
+            port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
+            log: self.log.or(file.log),
+        }
+    }
+
+    fn resolve(self) -> Result<Settings, ConfigError> {
+        let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8774)));
+        if !listen.ip().is_loopback() && !self.insecure.unwrap_or(false) {
+            return Err(ConfigError::Insecure(listen));
+        }
+        let timeouts = self.timeouts()?;
+        let region = self.region.as_deref().unwrap_or("local");
+        Ok(Settings {
+            listen,
+            region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
+            log: self.log.unwrap_or_else(|| "info".into()),
+            datapath: DatapathSettings {
+                kind: self.datapath.unwrap_or_default(),
+                snat_range: snat_range(self.snat_range.as_deref().unwrap_or("198.19.128.0/26"))?,
+                max_endpoints: positive("max-endpoints", self.max_endpoints, 16_384)?,
+                max_sessions: positive("max-sessions", self.max_sessions, 2_097_152)?,
+                bpffs: self.bpffs.unwrap_or_else(|| "/sys/fs/bpf/vpcep".into()),
+                timeouts,
+            },
+            state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/vpcep".into()),
+            run_dir: self.run_dir.unwrap_or_else(|| "/run/vpcep".into()),
+        })
+    }
+
+    fn timeouts(&self) -> Result<Timeouts, ConfigError> {
+        let default = Timeouts::default();
+        let secs = |setting, given: Option<u32>, default: Duration| match given {
+            None => Ok(default),
+            Some(secs) => positive(setting, Some(secs), secs).map(|secs| Duration::from_secs(secs.into())),
+        };
+        Ok(Timeouts {
+            tcp_established: secs(
+                "tcp-established-secs",
+                self.tcp_established_secs,
+                default.tcp_established,
+            )?,
+            tcp_transitory: secs("tcp-transitory-secs", self.tcp_transitory_secs, default.tcp_transitory)?,
+            tcp_closing: secs("tcp-closing-secs", self.tcp_closing_secs, default.tcp_closing)?,
+            tcp_time_wait: secs("tcp-time-wait-secs", self.tcp_time_wait_secs, default.tcp_time_wait)?,
+            tcp_reset: secs("tcp-reset-secs", self.tcp_reset_secs, default.tcp_reset)?,
+            port_rest: secs("port-rest-secs", self.port_rest_secs, default.port_rest)?,
+        })
+    }
+}
+
+fn positive(setting: &'static str, given: Option<u32>, default: u32) -> Result<u32, ConfigError> {
+    match given.unwrap_or(default) {
+        0 => Err(ConfigError::Zero(setting)),
+        value => Ok(value),
+    }
+}
+
+fn snat_range(text: &str) -> Result<Cidr, ConfigError> {
+    let range: Cidr = text.parse().map_err(|source| ConfigError::Value { setting: "snat-range", source })?;
+    if !Cidr::RESERVED.covers(range) || range.prefix_len() < 26 {
+        return Err(ConfigError::SnatRange(range));
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Chain;
+
+    fn settings(args: &[&str]) -> Result<Settings, String> {
+        let args = std::iter::once("vpcepd").chain(args.iter().copied());
+        let flags = Flags::try_parse_from(args).map_err(|error| error.to_string())?;
+        flags.settings().map_err(|error| Chain(&error).to_string())
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vpcepd.toml");
+        std::fs::write(&path, text).unwrap();
+        (dir, path.to_str().unwrap().into())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8774");
+        assert_eq!(settings.state_dir, Path::new("/var/lib/vpcep"));
+        assert_eq!(settings.region.as_str(), "local");
+        assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
+        assert_eq!(settings.datapath.snat_range.to_string(), "198.19.128.0/26");
+        assert_eq!(settings.datapath.timeouts, Timeouts::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let (_dir, path) =
+            file("region = \"a\"\nmax-endpoints = 7\ndatapath = \"none\"\ntcp-reset-secs = 3\n");
+        let settings = settings(&["--config", &path, "--region", "b"]).unwrap();
+        assert_eq!(settings.region.as_str(), "b");
+        assert_eq!(settings.datapath.max_endpoints, 7);
+        assert_eq!(settings.datapath.kind, DatapathKind::None);
+        assert_eq!(settings.datapath.timeouts.tcp_reset, Duration::from_secs(3));
+        assert_eq!(settings.datapath.max_sessions, 2_097_152);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let (_dir, unknown) = file("colour = \"red\"\n");
+        for (args, part) in [
+            (&["--config", unknown.as_str()][..], "unknown field `colour`"),
+            (&["--config", "/nonexistent"][..], "cannot read configuration file /nonexistent"),
+            (&["--listen", "0.0.0.0:80"][..], "refusing to listen on 0.0.0.0:80"),
+            (
+                &["--snat-range", "198.19.128.0/25"][..],
+                "bad setting snat-range 198.19.128.0/25: expected a prefix",
+            ),
+            (&["--snat-range", "10.0.0.0/26"][..], "inside 198.19.128.0/17"),
+            (&["--snat-range", "198.19.128.1/26"][..], "the network is 198.19.128.0/26"),
+            (&["--max-endpoints", "0"][..], "bad setting max-endpoints 0"),
+            (&["--tcp-reset-secs", "0"][..], "bad setting tcp-reset-secs 0"),
+            (&["--region", "a.b"][..], "bad setting region"),
+        ] {
+            let error = settings(args).unwrap_err();
+            assert!(error.contains(part), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn another_address_needs_an_explicit_word() {
+        assert!(settings(&["--listen", "0.0.0.0:80", "--insecure"]).is_ok());
+        assert!(settings(&["--listen", "[::1]:80"]).is_ok());
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections, as the provider sees and moves them.
+
+use super::error::ControlError;
+use super::state::{Scope, State, Tx};
+use crate::model::connection::{Effect, Event, Step};
+use crate::model::{Description, Endpoint, EndpointId, Service, ServiceId};
+
+/// What a provider does to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Lets it carry traffic.
+    Receive,
+    /// Refuses it, at any time.
+    Reject,
+}
+
+/// What an operation on a connection did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acted {
+    /// The endpoint as it is now.
+    pub endpoint: Endpoint,
+    /// Whether the data plane must change before it is true.
+    pub effect: Effect,
+}
+
+/// The endpoints of a service, for its owner.
+///
+/// # Errors
+/// When the service is not the caller's.
+pub fn list(state: &State, scope: Scope, service: ServiceId) -> Result<Vec<&Endpoint>, ControlError> {
+    state.find::<Service>(scope, service)?;
+    let mut endpoints: Vec<_> = state.endpoints.iter().filter(|e| e.service == service).collect();
+    endpoints.sort_by_key(|e| (e.created_at, e.id));
+    Ok(endpoints)
+}
+
+fn find(state: &State, scope: Scope, service: ServiceId, id: EndpointId) -> Result<&Endpoint, ControlError> {
+    state.find::<Service>(scope, service)?;
+    let endpoint = state.endpoints.get(id).filter(|e| e.service == service);
+    endpoint.ok_or_else(|| ControlError::ForeignEndpoint { endpoint: id.to_string(), service })
+}
+
+/// Accepts or rejects.
+///
+/// # Errors
+/// When the service is not the caller's, the endpoint not the service's, or the
+/// connection's state forbids it.
+pub fn act(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    service: ServiceId,
+    id: EndpointId,
+    action: Action,
+) -> Result<Acted, ControlError> {
+    let endpoint = find(tx.state, scope, service, id)?;
+    let event = match action {
+        Action::Receive => Event::Receive,
+        Action::Reject => Event::Reject,
+    };
+    step(tx, endpoint, event)
+}
+
+/// Puts an event into the connection of an endpoint.
+pub(super) fn step(tx: &mut Tx<'_>, endpoint: &Endpoint, event: Event) -> Result<Acted, ControlError> {
+    let refused = |source| ControlError::Connection { endpoint: endpoint.id.to_string(), source };
+    match endpoint.connection.on(event, tx.now).map_err(refused)? {
+        Step::Move(connection, effect) => {
+            let endpoint = Endpoint { connection, updated_at: tx.now, ..endpoint.clone() };
+            tx.put(&endpoint);
+            Ok(Acted { endpoint, effect })
+        }
+        Step::Gone => {
+            tx.delete::<Endpoint>(endpoint.id);
+            Ok(Acted { endpoint: endpoint.clone(), effect: Effect::None })
+        }
+        Step::Stay => Ok(Acted { endpoint: endpoint.clone(), effect: Effect::None }),
+    }
+}
+
+/// Changes the provider's notes on connections, all or none.
+///
+/// # Errors
+/// When the service is not the caller's, or an endpoint not the service's.
+pub fn describe(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    service: ServiceId,
+    notes: Vec<(EndpointId, Description)>,
+) -> Result<Vec<Endpoint>, ControlError> {
+    let mut answer = Vec::new();
+    for (id, connection_description) in notes {
+        let endpoint = find(tx.state, scope, service, id)?;
+        let endpoint = Endpoint { connection_description, updated_at: tx.now, ..endpoint.clone() };
+        tx.put(&endpoint);
+        answer.push(endpoint);
+    }
+    Ok(answer)
+}

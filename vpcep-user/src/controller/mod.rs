@@ -1,0 +1,188 @@
+//! The control plane: the model in memory, and every rule that needs to see more
+//! than one object.
+//!
+//! Owns the order of things: an operation is checked against the state, made
+//! durable by the store, and only then becomes visible and is acknowledged. One
+//! lock makes operations one after the other. Leaves packets to
+//! [`crate::datapath`], the moment of a pass to [`crate::reconcile`], and how
+//! requests look to [`crate::api`].
+//!
+//! ```text
+//!  api --write(op)--> [check] --> store.commit --> state --> answer
+//!                                     |
+//!                                  revision --wakes--> reconcile: desired() -> data plane -> report()
+//!                                                                                              |
+//!  api <------------------------ covered(version), for what must be true at once <-------------+
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod attachments;
+pub mod backends;
+pub mod connections;
+mod derive;
+pub mod endpoints;
+pub mod error;
+pub mod networks;
+pub mod permissions;
+mod progress;
+pub mod quotas;
+pub mod services;
+pub mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use derive::servers;
+pub use error::ControlError;
+pub use state::{Scope, State, Tx};
+
+use crate::model::{Region, Timestamp};
+use crate::reconcile::desired::{Desired, Report};
+use crate::store::record::RecordError;
+use crate::store::{Revision, Store, StoreError};
+
+/// See the module.
+pub struct Controller {
+    store: Arc<dyn Store>,
+    state: Mutex<State>,
+    passes: watch::Sender<Passes>,
+}
+
+/// What is known of the reconcile passes since this controller started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// The version of the model the data plane has.
+    pub covered: Revision,
+    /// When the last pass ended, whatever it achieved.
+    pub last_at: Option<Timestamp>,
+    /// Objects the last pass could not put into the data plane; a pass that
+    /// failed as a whole counts as one.
+    pub failures: usize,
+}
+
+/// The answer of an operation that changed something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written<T> {
+    /// The answer.
+    pub value: T,
+    /// The version of the model that has the change.
+    pub version: Revision,
+}
+
+/// A store whose content cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("cannot load the state")]
+    Store(#[from] StoreError),
+    /// A record in it cannot be understood.
+    #[error("cannot load the state")]
+    Record(#[from] RecordError),
+}
+
+impl Controller {
+    /// A controller of everything in `store`.
+    ///
+    /// # Errors
+    /// When the store cannot be read or holds something that cannot be.
+    pub fn load(store: Arc<dyn Store>, region: Region) -> Result<Self, LoadError> {
+        let (records, revision) = store.list("")?;
+        let state = State::load(region, &records, revision)?;
+        Ok(Self { store, state: Mutex::new(state), passes: watch::Sender::new(Passes::default()) })
+    }
+
+    /// Answers a question about the state.
+    pub fn read<T>(&self, question: impl FnOnce(&State) -> T) -> T {
+        question(&self.lock())
+    }
+
+    /// Does an operation. When this returns its changes are durable and
+    /// visible, or there are none. Blocks while the store writes.
+    ///
+    /// # Errors
+    /// What the operation or the store refuses.
+    pub fn write<T>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
+    ) -> Result<Written<T>, ControlError> {
+        let mut state = self.lock();
+        let mut tx = Tx::new(&state, Timestamp::now());
+        let value = operation(&mut tx)?;
+        let (writes, pending) = tx.finish();
+        if !writes.is_empty() {
+            let revision = self.store.commit(&writes)?;
+            pending.apply(&mut state, revision);
+        }
+        Ok(Written { value, version: state.revision })
+    }
+
+    /// What the data plane should be doing.
+    #[must_use]
+    pub fn desired(&self) -> Desired {
+        derive::desired(&self.lock())
+    }
+
+    /// Takes note of what a pass achieved: moves transient states on, and lets
+    /// go those who wait for this version.
+    ///
+    /// # Errors
+    /// When the store refuses; the next pass reports again.
+    pub fn report(&self, report: &Report) -> Result<(), ControlError> {
+        let written = self.write(|tx| {
+            progress::apply(tx, report);
+            Ok(())
+        });
+        self.lock().attachment_states = report.attachments.clone();
+        written?;
+        self.passes.send_modify(|passes| {
+            passes.covered = passes.covered.max(report.version);
+            passes.last_at = Some(Timestamp::now());
+            passes.failures = progress::failures(report);
+        });
+        Ok(())
+    }
+
+    /// Takes note of a pass that achieved nothing.
+    pub fn report_failure(&self) {
+        self.passes.send_modify(|passes| {
+            passes.last_at = Some(Timestamp::now());
+            passes.failures = 1;
+        });
+    }
+
+    /// Waits until the data plane has this version, at most `limit`; answers
+    /// whether it does.
+    pub async fn covered(&self, version: Revision, limit: Duration) -> bool {
+        let mut passes = self.passes.subscribe();
+        let reached = passes.wait_for(|passes| passes.covered >= version);
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// What is known of the reconcile passes.
+    #[must_use]
+    pub fn passes(&self) -> Passes {
+        self.passes.borrow().clone()
+    }
+
+    /// The latest version, now and at every change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Revision> {
+        self.store.watch()
+    }
+
+    /// One word that names the kind of store.
+    #[must_use]
+    pub fn store_kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state only changes after a commit, by inserts and removals: a panic in an
+        // operation leaves it as it was.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

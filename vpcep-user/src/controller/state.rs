@@ -1,0 +1,332 @@
+//! The whole model in memory, and changes to it that become durable first.
+
+use std::collections::BTreeMap;
+
+use super::error::ControlError;
+use crate::model::{
+    Account, Attachment, AttachmentId, Backend, DomainId, Endpoint, FullName, ProjectId, Quotas, Region,
+    Service, Subnet, Timestamp, TokenHash, Vpc,
+};
+use crate::reconcile::desired::AttachmentState;
+use crate::store::record::{self, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
+use crate::store::{Record, Revision, Write};
+
+/// Whose objects an operation may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everyone's: the operator's view.
+    Every,
+    /// One project's.
+    Project(ProjectId),
+}
+
+impl Scope {
+    /// Whether objects of `project` may be seen.
+    #[must_use]
+    pub fn sees(self, project: ProjectId) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Project(own) => own == project,
+        }
+    }
+
+    /// The project a new object belongs to when it names no VPC.
+    #[must_use]
+    pub fn own_project(self) -> ProjectId {
+        match self {
+            Self::Every => ProjectId::OPERATOR,
+            Self::Project(own) => own,
+        }
+    }
+}
+
+/// An object and the revision that wrote it.
+#[derive(Clone, Debug)]
+pub struct Row<T> {
+    /// The revision.
+    pub version: Revision,
+    /// The object.
+    pub value: T,
+}
+
+/// All objects of one kind.
+#[derive(Debug)]
+pub struct Table<T: Stored>(BTreeMap<T::Id, Row<T>>);
+
+impl<T: Stored> Default for Table<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Stored> Table<T> {
+    /// The object of this id.
+    #[must_use]
+    pub fn get(&self, id: T::Id) -> Option<&T> {
+        self.0.get(&id).map(|row| &row.value)
+    }
+
+    /// Every object, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.values().map(|row| &row.value)
+    }
+
+    /// Every object with its revision, by id.
+    pub fn rows(&self) -> impl Iterator<Item = &Row<T>> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn load(records: &[Record]) -> Result<Self, RecordError> {
+        let rows = records.iter().filter(|record| record.key.starts_with(T::PREFIX)).map(|record| {
+            let value: T = record::decode(record)?;
+            Ok((value.id(), Row { version: record.version, value }))
+        });
+        rows.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A kind of object that [`State`] holds.
+pub trait Tabled: Stored + Send + 'static
+where
+    Self::Id: Send,
+{
+    /// What people call one.
+    const KIND: &'static str;
+    /// Where they are.
+    fn table(state: &State) -> &Table<Self>;
+    /// Where they are, to change.
+    fn table_mut(state: &mut State) -> &mut Table<Self>;
+}
+
+/// A kind of object that belongs to a project.
+pub trait Owned: Tabled
+where
+    Self::Id: Send,
+{
+    /// Whose it is.
+    fn project(&self) -> ProjectId;
+    /// When it was made.
+    fn created_at(&self) -> Timestamp;
+}
+
+macro_rules! tables {
+    ($($field:ident: $type:ident, $kind:literal;)*) => {
+        /// Everything the controller knows.
+        #[derive(Debug)]
+        pub struct State {
+            /// The region this controller serves.
+            pub region: Region,
+            /// The revision all of it is of.
+            pub revision: Revision,
+            /// What the last pass said of each attachment. Not kept: the next
+            /// start finds out anew.
+            pub attachment_states: BTreeMap<AttachmentId, AttachmentState>,
+            $(
+                #[doc = concat!("Every ", $kind, ".")]
+                pub $field: Table<$type>,
+            )*
+        }
+
+        impl State {
+            /// The state a store holds.
+            ///
+            /// # Errors
+            /// When a record cannot be read.
+            pub fn load(region: Region, records: &[Record], revision: Revision) -> Result<Self, RecordError> {
+                Ok(Self {
+                    region,
+                    revision,
+                    attachment_states: BTreeMap::new(),
+                    $($field: Table::load(records)?,)*
+                })
+            }
+        }
+
+        $(impl Tabled for $type {
+            const KIND: &'static str = $kind;
+            fn table(state: &State) -> &Table<Self> {
+                &state.$field
+            }
+            fn table_mut(state: &mut State) -> &mut Table<Self> {
+                &mut state.$field
+            }
+        })*
+    };
+}
+
+tables! {
+    accounts: Account, "account";
+    vpcs: Vpc, "vpc";
+    subnets: Subnet, "subnet";
+    backends: Backend, "backend";
+    attachments: Attachment, "attachment";
+    services: Service, "endpoint service";
+    endpoints: Endpoint, "endpoint";
+    quotas: QuotaRecord, "quota";
+    numbers: Numbers, "number counter";
+}
+
+macro_rules! owned {
+    ($($type:ident)*) => {
+        $(impl Owned for $type {
+            fn project(&self) -> ProjectId {
+                self.project
+            }
+            fn created_at(&self) -> Timestamp {
+                self.created_at
+            }
+        })*
+    };
+}
+
+owned!(Vpc Subnet Backend Service Endpoint);
+
+impl State {
+    /// The object of this id, if `scope` may see it.
+    ///
+    /// # Errors
+    /// When it is not there or somebody else's, which look the same.
+    pub fn find<T: Owned>(&self, scope: Scope, id: T::Id) -> Result<&T, ControlError>
+    where
+        T::Id: Send,
+    {
+        T::table(self)
+            .get(id)
+            .filter(|object| scope.sees(object.project()))
+            .ok_or_else(|| ControlError::NotFound { kind: T::KIND, id: id.to_string() })
+    }
+
+    /// Every object that `scope` may see, oldest first.
+    pub fn visible<T: Owned>(&self, scope: Scope) -> Vec<&T>
+    where
+        T::Id: Send,
+    {
+        let mut objects: Vec<&T> =
+            T::table(self).iter().filter(|object| scope.sees(object.project())).collect();
+        objects.sort_by_key(|object| (object.created_at(), object.id()));
+        objects
+    }
+
+    /// The account whose token has this hash.
+    #[must_use]
+    pub fn account_of_token(&self, token: TokenHash) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.token == token)
+    }
+
+    /// The domain a project belongs to.
+    #[must_use]
+    pub fn domain_of(&self, project: ProjectId) -> DomainId {
+        let account = self.accounts.iter().find(|account| account.project == project);
+        account.map_or(DomainId::OPERATOR, |account| account.domain)
+    }
+
+    /// Whether a project exists.
+    #[must_use]
+    pub fn has_project(&self, project: ProjectId) -> bool {
+        project == ProjectId::OPERATOR || self.accounts.iter().any(|account| account.project == project)
+    }
+
+    /// The limits in force for a project.
+    #[must_use]
+    pub fn quotas(&self, project: Option<ProjectId>) -> Quotas {
+        let set = |id| self.quotas.get(QuotaId(id)).map(|record| record.change).unwrap_or_default();
+        let default = set(None).over(Quotas::default());
+        project.map_or(default, |project| set(Some(project)).over(default))
+    }
+
+    /// The full name of a service.
+    #[must_use]
+    pub fn full_name(&self, service: &Service) -> FullName {
+        FullName::new(&self.region, service.name.as_ref(), service.id)
+    }
+
+    /// The next numbers to give out.
+    #[must_use]
+    pub fn next_numbers(&self) -> Numbers {
+        self.numbers.get(NumbersId).copied().unwrap_or_default()
+    }
+}
+
+type Apply = Box<dyn FnOnce(&mut State, Revision) + Send>;
+
+/// An operation in progress: the state it sees, and what it is going to change.
+///
+/// Changes are not visible in [`Tx::state`] before they are durable.
+pub struct Tx<'a> {
+    /// What is true now.
+    pub state: &'a State,
+    /// The time of the operation.
+    pub now: Timestamp,
+    changes: BTreeMap<String, (Write, Apply)>,
+}
+
+impl<'a> Tx<'a> {
+    /// An operation that has changed nothing yet.
+    #[must_use]
+    pub fn new(state: &'a State, now: Timestamp) -> Self {
+        Self { state, now, changes: BTreeMap::new() }
+    }
+
+    /// Makes or replaces an object.
+    pub fn put<T: Tabled + Clone>(&mut self, object: &T)
+    where
+        T::Id: Send,
+    {
+        let (id, value, object) = (object.id(), record::encode(object), object.clone());
+        let apply = move |state: &mut State, version| {
+            T::table_mut(state).0.insert(id, Row { version, value: object });
+        };
+        self.change::<T>(id, Some(value), Box::new(apply));
+    }
+
+    /// Removes an object.
+    pub fn delete<T: Tabled>(&mut self, id: T::Id)
+    where
+        T::Id: Send,
+    {
+        let apply = move |state: &mut State, _| {
+            T::table_mut(state).0.remove(&id);
+        };
+        self.change::<T>(id, None, Box::new(apply));
+    }
+
+    fn change<T: Tabled>(&mut self, id: T::Id, value: Option<Vec<u8>>, apply: Apply)
+    where
+        T::Id: Send,
+    {
+        let key = T::key(id);
+        let expected = T::table(self.state).0.get(&id).map(|row| row.version);
+        self.changes.insert(key.clone(), (Write { key, expected, value }, apply));
+    }
+
+    /// What to write, and what to do with the state once it is written.
+    pub(super) fn finish(self) -> (Vec<Write>, Pending) {
+        let (writes, applies) = self.changes.into_values().unzip();
+        (writes, Pending(applies))
+    }
+}
+
+/// Changes that are on their way to the store.
+pub(super) struct Pending(Vec<Apply>);
+
+impl Pending {
+    /// Makes them visible.
+    pub(super) fn apply(self, state: &mut State, revision: Revision) {
+        for apply in self.0 {
+            apply(state, revision);
+        }
+        state.revision = revision;
+    }
+}

@@ -1,0 +1,607 @@
+//! The data plane in the kernel.
+//!
+//! Opening loads the programs, with fresh maps or with those pinned by an
+//! earlier run, whose sessions then go on under the new programs. Two threads
+//! keep it alive: one sweeps sessions, one asks for neighbours by ARP.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
+use vpcep_common::attachment::{attachment_flags, word_mac};
+use vpcep_common::counter::{DropReason, Traffic};
+use vpcep_common::endpoint::NO_ENDPOINT;
+use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::session::{Slot, Word, seconds};
+use vpcep_common::settings::Settings;
+
+use super::attach::{self, Hook, Links, TcKind};
+use super::load::Log;
+use super::maps::{Mapped, Maps};
+use super::object::programs;
+use super::sweep::{self, Recount, Sweep};
+use super::{
+    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo, load,
+};
+use crate::model::{AttachmentId, EndpointId};
+use crate::net::arp::{Request, Requester};
+use crate::net::link::Link;
+use crate::reconcile::compile::{Attached, Busy, Compiled, compile};
+use crate::reconcile::desired::{AttachMode, AttachmentState, Desired, DesiredAttachment, Report};
+use crate::reconcile::tables::{Action, Tables, plan};
+
+/// After this long the tables are read from the kernel again.
+const REREAD: Duration = Duration::from_secs(10);
+/// Time between requests for a neighbour that does not answer, and between
+/// refreshes of one that has.
+const ARP_RETRY: Duration = Duration::from_secs(1);
+const ARP_REFRESH: Duration = Duration::from_secs(30);
+/// How long a pass waits for new neighbours, so that the first SYN finds them.
+const ARP_WAIT: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub struct BpfDatapath {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    settings: DatapathSettings,
+    programs: Settings,
+    mapped: Arc<Mapped>,
+    links: Links,
+    state: Mutex<State>,
+    sweep: Mutex<Option<Sweep>>,
+    wake: Wake,
+}
+
+/// Wakes the threads: the ARP thread for new neighbours, both to stop.
+#[derive(Default)]
+struct Wake {
+    state: Mutex<WakeState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct WakeState {
+    stop: bool,
+    neighbours: bool,
+}
+
+struct State {
+    ebpf: Ebpf,
+    maps: Maps,
+    observed: Tables,
+    read_at: Option<Instant>,
+    /// Hook in use by interface index.
+    hooks: BTreeMap<u32, (Hook, TcKind)>,
+    /// Numbers without an owner, and since when.
+    orphans: Orphans,
+    numbers: HashMap<EndpointId, u32>,
+}
+
+#[derive(Default)]
+struct Orphans {
+    endpoints: BTreeMap<u32, Instant>,
+    next_hops: BTreeMap<u16, Instant>,
+    backends: BTreeMap<u16, Instant>,
+    attachments: BTreeMap<u32, Instant>,
+}
+
+impl BpfDatapath {
+    /// Loads the programs and starts the threads.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or when what an earlier run has pinned does not
+    /// fit the settings.
+    pub fn open(settings: &DatapathSettings) -> Result<Self, DatapathError> {
+        let loaded = load::load(settings)?;
+        let mapped = Arc::clone(&loaded.maps.mapped);
+        let log = loaded.log;
+        let links = Links::new(&load::pin_directory(&settings.bpffs)).map_err(|source| DatapathError::System {
+            action: format!("make a directory for links in {}", settings.bpffs.display()),
+            source,
+        })?;
+        let memory: u64 = loaded.maps.sizes.iter().map(|(_, _, bytes)| bytes).sum();
+        tracing::info!(
+            snat_range = %settings.snat_range,
+            session_slots = mapped.slots.len(),
+            max_endpoints = mapped.policies.len(),
+            memory_mib = memory >> 20,
+            reused = loaded.reused,
+            "data plane loaded"
+        );
+        let state = State {
+            ebpf: loaded.ebpf,
+            maps: loaded.maps,
+            observed: Tables::default(),
+            read_at: None,
+            hooks: BTreeMap::new(),
+            orphans: Orphans::default(),
+            numbers: HashMap::new(),
+        };
+        let shared = Arc::new(Shared {
+            settings: settings.clone(),
+            programs: loaded.settings,
+            mapped,
+            links,
+            state: Mutex::new(state),
+            sweep: Mutex::new(None),
+            wake: Wake::default(),
+        });
+        let requester = Requester::new().map_err(|source| DatapathError::System {
+            action: "open a packet socket for ARP".into(),
+            source,
+        })?;
+        let threads = vec![
+            spawn("vpcep-sweep", Arc::clone(&shared), move |shared| sweep_forever(shared, log))?,
+            spawn("vpcep-arp", Arc::clone(&shared), move |shared| resolve_forever(shared, &requester))?,
+        ];
+        Ok(Self { shared, threads })
+    }
+}
+
+impl Drop for BpfDatapath {
+    fn drop(&mut self) {
+        self.shared.wake.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.wake.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    shared: Arc<Shared>,
+    work: impl FnOnce(&Shared) + Send + 'static,
+) -> Result<JoinHandle<()>, DatapathError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || work(&shared))
+        .map_err(|source| DatapathError::System { action: format!("start thread {name}"), source })
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A pass that panicked may have left `observed` behind the kernel; the
+        // next one reads it again.
+        self.state.lock().unwrap_or_else(|poisoned| {
+            let mut state = poisoned.into_inner();
+            state.read_at = None;
+            state
+        })
+    }
+
+    /// Waits for `time`, for a call for neighbours, or for the end (then `true`).
+    fn pause(&self, time: Duration, for_neighbours: bool) -> bool {
+        let guard = self.wake.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let asleep = |state: &mut WakeState| !state.stop && !(for_neighbours && state.neighbours);
+        let (mut state, _) =
+            self.wake.changed.wait_timeout_while(guard, time, asleep).unwrap_or_else(PoisonError::into_inner);
+        if for_neighbours {
+            state.neighbours = false;
+        }
+        state.stop
+    }
+}
+
+fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
+    let mut recount = Recount::default();
+    while !shared.pause(sweep::INTERVAL, false) {
+        let sweep = sweep::look(&shared.mapped, &shared.programs);
+        for batch in sweep.idle.chunks(REAP_BATCH as usize) {
+            if let Err(error) = reap(shared, batch) {
+                tracing::error!(%error, "the reaper does not run");
+                break;
+            }
+        }
+        recount.judge(&shared.mapped, &sweep);
+        if let Some(log) = &mut log {
+            log.flush();
+        }
+        *shared.sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+    }
+}
+
+fn reap(shared: &Shared, slots: &[u32]) -> Result<u32, DatapathError> {
+    let failed =
+        |source| DatapathError::Program { action: "run", program: programs::REAP, source };
+    let state = shared.lock();
+    for (i, slot) in (0..).zip(slots) {
+        shared.mapped.reap_list.set(i, u64::from(*slot));
+    }
+    let program = state.ebpf.program(programs::REAP).ok_or_else(|| failed(aya::programs::ProgramError::NotLoaded))?;
+    let program: &RawTracePoint = program.try_into().map_err(failed)?;
+    let mut options = RawTracePointRunOptions::new();
+    options.args[0] = slots.len() as u64;
+    Ok(program.test_run(options).map_err(failed)?.return_value)
+}
+
+/// Asks for every next hop: at once when it is new, every second while there is
+/// no answer, now and then afterwards.
+fn resolve_forever(shared: &Shared, requester: &Requester) {
+    let mut asked: BTreeMap<u16, Instant> = BTreeMap::new();
+    loop {
+        let wanted = requests(shared);
+        asked.retain(|number, _| wanted.contains_key(number));
+        for (number, request) in wanted {
+            let mac = shared.mapped.next_hops.get(u32::from(number)).mac;
+            let interval = if word_mac(mac).is_some() { ARP_REFRESH } else { ARP_RETRY };
+            // A little early rather than a whole round late.
+            let is_due = asked.get(&number).is_none_or(|at| at.elapsed() + ARP_RETRY / 10 >= interval);
+            if is_due {
+                asked.insert(number, Instant::now());
+                if let Err(error) = requester.send(&request) {
+                    tracing::debug!(target = %request.target, %error, "cannot send an ARP request");
+                }
+            }
+        }
+        if shared.pause(ARP_RETRY, true) {
+            return;
+        }
+    }
+}
+
+fn requests(shared: &Shared) -> BTreeMap<u16, Request> {
+    let state = shared.lock();
+    let request = |(number, hop): (&u16, &crate::reconcile::tables::Hop)| {
+        let attachment = state.observed.attachments.get(&u32::from(hop.attachment))?;
+        let request = Request {
+            ifindex: attachment.ifindex,
+            vlan: attachment.vlan,
+            sender_mac: attachment.mac,
+            sender: attachment.address.into(),
+            target: hop.address,
+        };
+        (attachment.ifindex != 0).then_some((*number, request))
+    };
+    state.observed.next_hops.iter().filter_map(request).collect()
+}
+
+impl Datapath for BpfDatapath {
+    fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
+        let mut report = Report { version: desired.version, ..Report::default() };
+        let mut state = self.shared.lock();
+        if state.read_at.is_none_or(|at| at.elapsed() > REREAD) {
+            state.observed = state.maps.read()?;
+            state.read_at = Some(Instant::now());
+        }
+        let attached = self.attach(&mut state, desired, &mut report);
+        let busy = self.busy(&state);
+        let max_endpoints = self.shared.settings.max_endpoints;
+        let compiled = compile(desired, &state.observed, &attached, &busy, max_endpoints);
+        let new_hops = apply(&mut state, &compiled, &mut report);
+        report.failed_endpoints.extend(compiled.failed);
+        state.orphans.note(&compiled.retained);
+        let of_endpoint = |(number, policy): (&u32, &vpcep_common::endpoint::Policy)| {
+            (EndpointId::from_u128(u128::from_be_bytes(policy.id)), *number)
+        };
+        state.numbers = state.observed.policies.iter().map(of_endpoint).collect();
+        let keep: BTreeSet<u32> = attached.values().map(|a| a.ifindex).collect();
+        state.hooks.retain(|ifindex, _| keep.contains(ifindex));
+        self.shared.links.detach_others(&keep).map_err(|source| DatapathError::System {
+            action: "take programs off interfaces".into(),
+            source,
+        })?;
+        drop(state);
+        self.await_neighbours(&new_hops);
+        Ok(report)
+    }
+
+    fn endpoint_stats(&self, endpoint: EndpointId) -> Result<Option<EndpointStats>, DatapathError> {
+        let state = self.shared.lock();
+        let Some(number) = state.numbers.get(&endpoint).copied() else { return Ok(None) };
+        let connections = self.shared.mapped.connections.get(number);
+        let policy = self.shared.mapped.policies.get(number);
+        let traffic = traffic(&state, number)?;
+        Ok(Some(EndpointStats {
+            connections: connections.current,
+            connections_peak: connections.peak,
+            connections_limit: u64::from(policy.limit),
+            opened: connections.opened,
+            packets_out: traffic.packets_out,
+            packets_in: traffic.packets_in,
+            bytes_out: traffic.bytes_out,
+            bytes_in: traffic.bytes_in,
+            drops: drops(&traffic),
+        }))
+    }
+
+    fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError> {
+        Ok(drops(&traffic(&self.shared.lock(), NO_ENDPOINT)?))
+    }
+
+    fn sessions(
+        &self,
+        endpoint: Option<EndpointId>,
+        limit: usize,
+    ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
+        let state = self.shared.lock();
+        let wanted = match endpoint {
+            None => None,
+            Some(id) => match state.numbers.get(&id) {
+                None => return Ok((Vec::new(), 0)),
+                number => number.copied(),
+            },
+        };
+        let owners: HashMap<u32, EndpointId> = state.numbers.iter().map(|(id, number)| (*number, *id)).collect();
+        drop(state);
+        let slots = &self.shared.mapped.slots;
+        let mut found: Vec<(u32, Slot)> = (0..slots.len())
+            .map(|number| (number, slots.get(number)))
+            .filter(|(_, slot)| {
+                let word = Word(slot.word);
+                word.is_live() && wanted.is_none_or(|number| number == word.endpoint())
+            })
+            .collect();
+        let total = found.len() as u64;
+        found.sort_unstable_by_key(|(_, slot)| std::cmp::Reverse(slot.created));
+        let now = sweep::now_ticks();
+        let info = |(number, slot): (u32, Slot)| {
+            owners.get(&Word(slot.word).endpoint()).map(|id| self.session_info(*id, number, &slot, now))
+        };
+        Ok((found.into_iter().filter_map(info).take(limit).collect(), total))
+    }
+
+    fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
+        let state = self.shared.lock();
+        let backend = state.observed.backends.values().find(|b| b.vpc == vpc && Ipv4Addr::from(b.address) == address);
+        let Some(next_hop) = backend.map(|b| u32::from(b.next_hop)).filter(|number| *number != 0) else {
+            return Ok(Neighbour::Unknown);
+        };
+        Ok(match word_mac(self.shared.mapped.next_hops.get(next_hop).mac) {
+            Some(mac) => Neighbour::Resolved { mac },
+            None => Neighbour::Unresolved,
+        })
+    }
+
+    fn status(&self) -> Result<DatapathStatus, DatapathError> {
+        let state = self.shared.lock();
+        let sweep = self.shared.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let sizes = &state.maps.sizes;
+        let map = |(name, capacity, bytes): &(&str, u64, u64)| {
+            ((*name).to_owned(), MapStatus { capacity: *capacity, bytes: *bytes })
+        };
+        Ok(DatapathStatus {
+            kind: "bpf".into(),
+            session_slots: u64::from(self.shared.mapped.slots.len()),
+            sessions: sweep.as_ref().map_or(0, |sweep| sweep.sessions),
+            endpoints: state.numbers.len() as u64,
+            memory_bytes: sizes.iter().map(|(_, _, bytes)| bytes).sum(),
+            maps: sizes.iter().map(map).collect(),
+            snat_range: self.shared.settings.snat_range.to_string(),
+        })
+    }
+}
+
+impl BpfDatapath {
+    /// Puts programs on the interfaces of all attachments; what fails is in the
+    /// report, and the others go on.
+    fn attach(
+        &self,
+        state: &mut State,
+        desired: &Desired,
+        report: &mut Report,
+    ) -> BTreeMap<AttachmentId, Attached> {
+        let mut attached = BTreeMap::new();
+        let mut taken = BTreeSet::new();
+        for (id, wanted) in &desired.attachments {
+            let result = self.attach_one(state, desired, wanted).and_then(|(done, hook)| {
+                if taken.insert((done.ifindex, wanted.vlan)) {
+                    return Ok((done, hook));
+                }
+                Err(format!("{} already belongs to another attachment", wanted.interface))
+            });
+            let outcome = match result {
+                Ok((done, hook)) => {
+                    attached.insert(*id, done);
+                    AttachmentState::Active { hook: hook.into() }
+                }
+                Err(reason) => AttachmentState::Failed { reason },
+            };
+            report.attachments.insert(*id, outcome);
+        }
+        attached
+    }
+
+    fn attach_one(
+        &self,
+        state: &mut State,
+        desired: &Desired,
+        wanted: &DesiredAttachment,
+    ) -> Result<(Attached, &'static str), String> {
+        let link = Link::find(&wanted.interface)?;
+        let mut hook = attach::choose(wanted.mode, wanted.vlan, &link)?;
+        let has_vlans =
+            desired.attachments.values().any(|other| other.interface == wanted.interface && other.vlan.is_some());
+        if has_vlans && hook != Hook::Tc {
+            if wanted.mode != AttachMode::Auto {
+                let name = &wanted.interface;
+                return Err(format!("{name} carries VLAN attachments, which are handled at TC: use --mode tc"));
+            }
+            hook = Hook::Tc;
+        }
+        let (hook, tc) = match state.hooks.get(&link.ifindex) {
+            Some((known, tc)) if *known == hook || wanted.mode == AttachMode::Auto => (*known, *tc),
+            _ => self.put_programs(state, wanted.mode, &link, hook)?,
+        };
+        let mut flags = 0;
+        for (bit, is_set) in [
+            (attachment_flags::TAKES_XDP_FRAMES, link.takes_xdp_frames),
+            (attachment_flags::XDP_GENERIC, hook == Hook::XdpGeneric),
+            (attachment_flags::HAS_XDP, hook != Hook::Tc),
+            (attachment_flags::HOST_IPV6, link.has_global_ipv6),
+        ] {
+            flags |= if is_set { bit } else { 0 };
+        }
+        let attached = Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
+        Ok((attached, hook.name(tc)))
+    }
+
+    fn put_programs(
+        &self,
+        state: &mut State,
+        mode: AttachMode,
+        link: &Link,
+        hook: Hook,
+    ) -> Result<(Hook, TcKind), String> {
+        let links = &self.shared.links;
+        let (hook, tc) = match links.attach(&mut state.ebpf, link, hook) {
+            Ok(tc) => (hook, tc),
+            Err(reason) if mode == AttachMode::Auto && hook == Hook::Xdp => {
+                tracing::warn!(interface = link.name, reason, "XDP cannot be had here, using TC");
+                (Hook::Tc, links.attach(&mut state.ebpf, link, Hook::Tc)?)
+            }
+            Err(reason) => return Err(reason),
+        };
+        tracing::info!(interface = link.name, driver = link.driver, hook = hook.name(tc), "attached");
+        state.hooks.insert(link.ifindex, (hook, tc));
+        Ok((hook, tc))
+    }
+
+    /// Everything that has a number is busy, but for what lost its owner before
+    /// the last sweep began and was named by no session then.
+    fn busy(&self, state: &State) -> Busy {
+        let sweep = self.shared.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_past = |since: Option<&Instant>| {
+            since.zip(sweep.as_ref()).is_some_and(|(since, sweep)| *since < sweep.started)
+        };
+        let named = sweep.as_ref();
+        let orphans = &state.orphans;
+        let observed = &state.observed;
+        Busy {
+            endpoints: keep(observed.policies.keys(), |number| {
+                is_past(orphans.endpoints.get(number)) && named.is_some_and(|s| !s.endpoints.contains(number))
+            }),
+            next_hops: keep(observed.next_hops.keys(), |number| {
+                is_past(orphans.next_hops.get(number)) && named.is_some_and(|s| !s.next_hops.contains(number))
+            }),
+            backends: keep(observed.backends.keys(), |number| is_past(orphans.backends.get(number))),
+            attachments: keep(observed.attachments.keys(), |number| {
+                is_past(orphans.attachments.get(number)) && named.is_some_and(|s| !s.attachments.contains(number))
+            }),
+        }
+    }
+
+    /// Gives new neighbours a moment to answer.
+    fn await_neighbours(&self, numbers: &[u16]) {
+        if numbers.is_empty() {
+            return;
+        }
+        self.shared.wake.state.lock().unwrap_or_else(PoisonError::into_inner).neighbours = true;
+        self.shared.wake.changed.notify_all();
+        let deadline = Instant::now() + ARP_WAIT;
+        let hops = &self.shared.mapped.next_hops;
+        while numbers.iter().any(|number| word_mac(hops.get(u32::from(*number)).mac).is_none()) {
+            if Instant::now() >= deadline {
+                tracing::warn!("a backend's neighbour does not answer ARP yet");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn session_info(&self, endpoint: EndpointId, number: u32, slot: &Slot, now: u32) -> SessionInfo {
+        let (source, port) = self.shared.programs.shard().source(number);
+        let idle = |since: u32| seconds(now.saturating_sub(since));
+        SessionInfo {
+            endpoint,
+            protocol: slot.protocol,
+            client: SocketAddrV4::new(slot.client.into(), slot.client_port.get()),
+            destination: SocketAddrV4::new(slot.endpoint.into(), slot.endpoint_port.get()),
+            source: SocketAddrV4::new(source.into(), port),
+            backend: SocketAddrV4::new(slot.backend.into(), slot.backend_port.get()),
+            state: Word(slot.word).tcp().name().into(),
+            age_secs: idle(slot.created),
+            idle_secs: idle(slot.last_seen),
+        }
+    }
+}
+
+fn keep<T: Ord + Copy>(numbers: impl Iterator<Item = impl std::ops::Deref<Target = T>>, is_free: impl Fn(&T) -> bool) -> BTreeSet<T> {
+    numbers.map(|number| *number).filter(|number| !is_free(number)).collect()
+}
+
+/// Carries out the plan. A refused write fails the endpoint it is for, and has
+/// the tables read again; returns the next hops that are new.
+fn apply(state: &mut State, compiled: &Compiled, report: &mut Report) -> Vec<u16> {
+    let actions = plan(&state.observed, &compiled.target);
+    let mut new_hops = Vec::new();
+    for action in &actions {
+        if let Action::SetNextHop(number, Some(_)) = action {
+            new_hops.push(*number);
+        }
+        match state.maps.apply(action) {
+            Ok(()) => state.observed.apply(action),
+            Err(error) => {
+                tracing::error!(?action, %error, cause = ?std::error::Error::source(&error), "cannot change the kernel's tables");
+                state.read_at = None;
+                if let Some(id) = endpoint_of(action, &compiled.target) {
+                    report.failed_endpoints.insert(id, error.to_string());
+                }
+            }
+        }
+    }
+    if !actions.is_empty() {
+        tracing::debug!(actions = actions.len(), "tables changed");
+    }
+    new_hops
+}
+
+/// Whose endpoint an action is for.
+fn endpoint_of(action: &Action, target: &Tables) -> Option<EndpointId> {
+    let number = match action {
+        Action::SetPolicy(number, _) | Action::SetRing(number, _) | Action::ResetCounters(number) => *number,
+        Action::SetPort(_, value) => value.endpoint,
+        Action::AddAcl((key, _)) | Action::RemoveAcl((key, _)) => key.endpoint.get(),
+        _ => return None,
+    };
+    target.policies.get(&number).map(|policy| EndpointId::from_u128(u128::from_be_bytes(policy.id)))
+}
+
+impl Orphans {
+    /// Remembers since when numbers have had no owner.
+    fn note(&mut self, retained: &Busy) {
+        fn note<T: Ord + Copy>(orphans: &mut BTreeMap<T, Instant>, retained: &BTreeSet<T>) {
+            orphans.retain(|number, _| retained.contains(number));
+            for number in retained {
+                orphans.entry(*number).or_insert_with(Instant::now);
+            }
+        }
+        note(&mut self.endpoints, &retained.endpoints);
+        note(&mut self.next_hops, &retained.next_hops);
+        note(&mut self.backends, &retained.backends);
+        note(&mut self.attachments, &retained.attachments);
+    }
+}
+
+/// Counters of an endpoint number, all CPUs together.
+fn traffic(state: &State, number: u32) -> Result<Traffic, DatapathError> {
+    let values = state.maps.traffic.get(&number, 0).map_err(|source| DatapathError::Map {
+        action: "read",
+        map: vpcep_common::maps::TRAFFIC,
+        source,
+    })?;
+    let mut total = Traffic::default();
+    for cpu in values.iter() {
+        total.packets_out += cpu.packets_out;
+        total.bytes_out += cpu.bytes_out;
+        total.packets_in += cpu.packets_in;
+        total.bytes_in += cpu.bytes_in;
+        for (sum, drops) in total.drops.iter_mut().zip(cpu.drops) {
+            *sum += drops;
+        }
+    }
+    Ok(total)
+}
+
+fn drops(traffic: &Traffic) -> BTreeMap<String, u64> {
+    let count = |reason: &DropReason| (reason.name().to_owned(), traffic.drops[*reason as usize]);
+    DropReason::ALL.iter().map(count).filter(|(_, count)| *count != 0).collect()
+}

@@ -1,0 +1,292 @@
+//! Loading the object, with fresh maps or with those that are pinned.
+//!
+//! ```text
+//!   <bpffs>/v1/SLOTS ...      every map
+//!   <bpffs>/v1/links/...      every link (see super::attach)
+//! ```
+//!
+//! The directory carries the layout version. It is filled under another name
+//! and then renamed, so that it is there whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::maps::MapInfo;
+use aya::programs::{RawTracePoint, SchedClassifier, TcAttachType, Xdp, tc};
+use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use nix::sys::statfs::statfs;
+use vpcep_common::session::ticks;
+use vpcep_common::settings::Settings;
+use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
+use vpcep_common::tcp::State;
+use vpcep_common::{ABI_VERSION, maps as names};
+
+use super::maps::Maps;
+use super::object::{OBJECT, programs};
+use super::{DatapathError, DatapathSettings};
+
+/// `BPF_FS_MAGIC` in include/uapi/linux/magic.h.
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+
+/// A reader of what the programs log.
+pub type Log = EbpfLogger<&'static dyn log::Log>;
+
+/// A loaded object.
+pub struct Loaded {
+    /// Programs.
+    pub ebpf: Ebpf,
+    /// Maps.
+    pub maps: Maps,
+    /// What the programs log.
+    pub log: Option<Log>,
+    /// What the programs run with.
+    pub settings: Settings,
+    /// Whether the maps were there before.
+    pub reused: bool,
+}
+
+/// Where this version pins.
+#[must_use]
+pub fn pin_directory(bpffs: &Path) -> PathBuf {
+    bpffs.join(format!("v{ABI_VERSION}"))
+}
+
+/// Where it is put together. A BPF filesystem allows no dot in a name
+/// (kernel/bpf/inode.c, `bpf_lookup`).
+fn fresh_directory(bpffs: &Path) -> PathBuf {
+    bpffs.join(format!("v{ABI_VERSION}-new"))
+}
+
+/// Loads the object as the settings want it.
+///
+/// # Errors
+/// When the kernel refuses, or what is pinned does not fit the settings.
+pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
+    let shard = shard(settings)?;
+    prepare(&settings.bpffs)?;
+    let pins = pin_directory(&settings.bpffs);
+    let reused = pins.exists();
+    let capacities = capacities(settings);
+    if reused {
+        check_pinned(&pins, &capacities)?;
+        return load_from(settings, shard, &pins, &capacities, reused);
+    }
+    let fresh = fresh_directory(&settings.bpffs);
+    remove_tree(&fresh)?;
+    make_directory(&fresh)?;
+    let loaded = load_from(settings, shard, &fresh, &capacities, reused)?;
+    std::fs::rename(&fresh, &pins).map_err(system(format!("rename {} to {}", fresh.display(), pins.display())))?;
+    Ok(loaded)
+}
+
+fn load_from(
+    settings: &DatapathSettings,
+    shard: Shard,
+    pins: &Path,
+    capacities: &[(&'static str, u32)],
+    reused: bool,
+) -> Result<Loaded, DatapathError> {
+    let mut loader = EbpfLoader::new();
+    for name in names::ALL {
+        loader.map_pin_path(name, pins.join(name));
+    }
+    for (name, entries) in capacities {
+        loader.map_max_entries(name, *entries);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+    load_programs(&mut ebpf)?;
+    let mut maps = Maps::take(&mut ebpf)?;
+    let wanted = programs_settings(settings, shard, &maps.settings()?, reused)?;
+    maps.set_settings(wanted)?;
+    let log = open_log(&mut ebpf);
+    Ok(Loaded { ebpf, maps, log, settings: wanted, reused })
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
+    for name in [programs::REAP, programs::TC, programs::XDP] {
+        let failed = |source| DatapathError::Program { action: "load", program: name, source };
+        let missing = || failed(aya::programs::ProgramError::NotLoaded);
+        let program = ebpf.program_mut(name).ok_or_else(missing)?;
+        match name {
+            programs::REAP => <&mut RawTracePoint>::try_from(program).and_then(RawTracePoint::load),
+            programs::TC => <&mut SchedClassifier>::try_from(program).and_then(SchedClassifier::load),
+            _ => <&mut Xdp>::try_from(program).and_then(Xdp::load),
+        }
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A reader of what the programs log: rare, and never per packet.
+fn open_log(ebpf: &mut Ebpf) -> Option<Log> {
+    match EbpfLogger::init(ebpf) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            tracing::warn!(%error, "what the eBPF programs log cannot be shown");
+            None
+        }
+    }
+}
+
+/// The shard of a source range.
+fn shard(settings: &DatapathSettings) -> Result<Shard, DatapathError> {
+    let range = settings.snat_range;
+    let base = u32::from(range.network());
+    let len = range.prefix_len();
+    if base >> (32 - RANGE_BITS) != RANGE >> (32 - RANGE_BITS) || !(Shard::MIN_PREFIX_LEN..=32).contains(&len) {
+        return Err(DatapathError::Setting(format!(
+            "snat_range {range} must lie in 198.19.128.0/17 and be a /26 to /32"
+        )));
+    }
+    Ok(Shard { base, mask: (1 << (32 - u32::from(len))) - 1 })
+}
+
+fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
+    let endpoints = settings.max_endpoints;
+    vec![
+        (names::SLOTS, Shard::slots(settings.snat_range.prefix_len())),
+        (names::FLOWS, settings.max_sessions),
+        // An endpoint has its address and, as a rule, a few ports.
+        (names::ENDPOINTS, endpoints.saturating_mul(4).max(4096)),
+        (names::POLICIES, endpoints),
+        (names::RINGS, endpoints),
+        (names::CONNECTIONS, endpoints),
+        (names::TRAFFIC, endpoints),
+    ]
+}
+
+/// What is pinned must be what the settings ask for: changing a table's size
+/// would end every session in it, which only an operator may decide.
+fn check_pinned(pins: &Path, capacities: &[(&'static str, u32)]) -> Result<(), DatapathError> {
+    for (name, wanted) in capacities {
+        let info = MapInfo::from_pin(pins.join(name))
+            .map_err(|source| DatapathError::Map { action: "open the pinned", map: name, source })?;
+        if info.max_entries() != *wanted {
+            return Err(DatapathError::Setting(format!(
+                "table {name} is in the kernel with {} entries and the settings make it {wanted}: run vpcepd --detach \
+                 first (it ends all sessions), or change the settings back",
+                info.max_entries()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn programs_settings(
+    settings: &DatapathSettings,
+    shard: Shard,
+    known: &Settings,
+    reused: bool,
+) -> Result<Settings, DatapathError> {
+    let mut hash_key = known.hash_key;
+    if reused {
+        if known.abi_version != ABI_VERSION {
+            return Err(DatapathError::Layout {
+                path: settings.bpffs.display().to_string(),
+                found: known.abi_version,
+                expected: ABI_VERSION,
+            });
+        }
+        if known.shard() != shard {
+            return Err(DatapathError::Setting(format!(
+                "sessions in the kernel use the source range that starts at {}, and the settings say {}: run vpcepd \
+                 --detach first (it ends all sessions), or change snat_range back",
+                std::net::Ipv4Addr::from(known.shard_base),
+                settings.snat_range
+            )));
+        }
+    } else {
+        let mut bytes = [0u8; 16];
+        getrandom::fill(&mut bytes).map_err(|error| DatapathError::System {
+            action: "make a random hash key".into(),
+            source: io::Error::other(error.to_string()),
+        })?;
+        let (a, b) = bytes.split_at(8);
+        hash_key = [a, b].map(|half| u64::from_ne_bytes(half.try_into().expect("eight bytes")));
+    }
+    let timeouts = &settings.timeouts;
+    let ticks_of = |time: std::time::Duration| ticks(u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+    let idle = |state: State| match state {
+        State::SynSent | State::SynReceived => ticks_of(timeouts.tcp_transitory),
+        State::FinClient | State::FinBackend | State::LastFinClient | State::LastFinBackend => {
+            ticks_of(timeouts.tcp_closing)
+        }
+        State::TimeWait => ticks_of(timeouts.tcp_time_wait),
+        State::ResetByClient | State::ResetByBackend => ticks_of(timeouts.tcp_reset),
+        State::None | State::Established => ticks_of(timeouts.tcp_established),
+    };
+    Ok(Settings {
+        hash_key,
+        abi_version: ABI_VERSION,
+        shard_base: shard.base,
+        shard_mask: shard.mask,
+        rest: ticks_of(timeouts.port_rest),
+        idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
+    })
+}
+
+/// Makes the directory, on a BPF filesystem, with no other version's pins in it.
+fn prepare(bpffs: &Path) -> Result<(), DatapathError> {
+    let parent = bpffs.ancestors().find(|path| path.exists()).unwrap_or(bpffs);
+    let magic = statfs(parent).map_err(|source| DatapathError::System {
+        action: format!("inspect {}", parent.display()),
+        source: source.into(),
+    })?;
+    if i64::from(magic.filesystem_type().0) != BPF_FS_MAGIC {
+        return Err(DatapathError::Setting(format!(
+            "{} is not on a BPF filesystem: run `mount -t bpf bpf /sys/fs/bpf`, or point --bpffs at one \
+             (`ip netns exec` hides the host's)",
+            bpffs.display()
+        )));
+    }
+    std::fs::create_dir_all(bpffs).map_err(system(format!("make {}", bpffs.display())))?;
+    for entry in std::fs::read_dir(bpffs).map_err(system(format!("read {}", bpffs.display())))? {
+        let name = entry.map_err(system(format!("read {}", bpffs.display())))?.file_name();
+        let version = name.to_str().and_then(|name| name.strip_prefix('v')?.parse::<u32>().ok());
+        if let Some(found) = version.filter(|version| *version != ABI_VERSION) {
+            let path = bpffs.display().to_string();
+            return Err(DatapathError::Layout { path, found, expected: ABI_VERSION });
+        }
+    }
+    Ok(())
+}
+
+/// Removes links, maps and filters, and the directory itself.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn detach(bpffs: &Path) -> Result<(), DatapathError> {
+    let pins = pin_directory(bpffs);
+    // Links first: without them no packet reaches the maps.
+    remove_tree(&pins.join("links"))?;
+    remove_tree(&pins)?;
+    remove_tree(&fresh_directory(bpffs))?;
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        // On kernels without tcx; elsewhere there is nothing to find.
+        let _ = tc::qdisc_detach_program(&interface.interface_name, TcAttachType::Ingress, programs::TC);
+    }
+    match std::fs::remove_dir(bpffs) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(system(format!("remove {}", bpffs.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), DatapathError> {
+    std::fs::create_dir(path).map_err(system(format!("make {}", path.display())))
+}
+
+fn remove_tree(path: &Path) -> Result<(), DatapathError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(system(format!("remove {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn system(action: String) -> impl Fn(io::Error) -> DatapathError {
+    move |source| DatapathError::System { action: action.clone(), source }
+}

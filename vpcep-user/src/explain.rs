@@ -1,0 +1,311 @@
+//! Why a client does or does not reach an endpoint.
+//!
+//! Walks what the model says and what the data plane reads, in the order a packet
+//! meets it, and names the first step that stops it. [`Facts::gather`] takes a
+//! copy of the model, so that the walk holds no lock while it reads the kernel.
+//! A consumer is not told the provider's addresses, only whether they answer.
+
+#![forbid(unsafe_code)]
+
+use std::net::Ipv4Addr;
+
+use crate::controller::{Scope, State};
+use crate::datapath::{Datapath, DatapathError, Neighbour};
+use crate::model::connection::{Failure, State as ConnectionState};
+use crate::model::{Attachment, Backend, Endpoint, Port, Protocol, Service, Vpc, VpcId};
+use crate::reconcile::desired::AttachmentState;
+
+/// Who wants to reach what.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The consumer's VPC.
+    pub vpc: VpcId,
+    /// The client's address.
+    pub client: Ipv4Addr,
+    /// The endpoint's address.
+    pub address: Ipv4Addr,
+    /// The port at the endpoint.
+    pub port: Port,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// What the model knows that matters to a question.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    question: Question,
+    vpc: Option<Vpc>,
+    attachment: Attached,
+    endpoint: Option<Endpoint>,
+    service: Option<Service>,
+    provider: Option<Vpc>,
+    provider_attachment: Attached,
+    backend: Option<Backend>,
+    shows_provider: bool,
+    connection_limit: u32,
+}
+
+/// An attachment and what the last pass said of it.
+type Attached = Option<(Attachment, Option<AttachmentState>)>;
+
+impl Facts {
+    /// What `state` knows that `scope` may ask about.
+    #[must_use]
+    pub fn gather(state: &State, scope: Scope, question: Question) -> Self {
+        let attached = |vpc: VpcId| {
+            let attachment = state.attachments.iter().find(|attachment| attachment.vpc == vpc)?;
+            Some((attachment.clone(), state.attachment_states.get(&attachment.id).cloned()))
+        };
+        let vpc = state.find::<Vpc>(scope, question.vpc).ok().cloned();
+        let endpoint = state
+            .endpoints
+            .iter()
+            .find(|endpoint| {
+                vpc.is_some() && endpoint.vpc == question.vpc && endpoint.address == question.address
+            })
+            .cloned();
+        let service = endpoint.as_ref().and_then(|endpoint| state.services.get(endpoint.service)).cloned();
+        Self {
+            attachment: vpc.as_ref().and_then(|vpc| attached(vpc.id)),
+            vpc,
+            provider: service.as_ref().and_then(|service| state.vpcs.get(service.vpc)).cloned(),
+            provider_attachment: service.as_ref().and_then(|service| attached(service.vpc)),
+            backend: service.as_ref().and_then(|service| state.backends.get(service.backend)).cloned(),
+            shows_provider: service.as_ref().is_some_and(|service| scope.sees(service.project)),
+            connection_limit: state.quotas(endpoint.as_ref().map(|endpoint| endpoint.project)).connections,
+            question,
+            endpoint,
+            service,
+        }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What becomes of the client's packets.
+    pub verdict: Verdict,
+    /// The first step that stops them.
+    pub stopped_by: Option<&'static str>,
+    /// The answer in a sentence.
+    pub summary: String,
+    /// Every step that could be looked at, in a packet's order.
+    pub steps: Vec<Step>,
+}
+
+/// What becomes of the client's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are forwarded.
+    Forwarded,
+    /// A step stops them.
+    Refused,
+    /// No step stops them, but not every step could be looked at.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was looked at.
+    pub name: &'static str,
+    /// What was found.
+    pub status: Status,
+    /// The finding, and what to do about it.
+    pub detail: String,
+}
+
+/// What was found at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Packets pass.
+    Ok,
+    /// Packets stop here.
+    Stop,
+    /// Packets pass, but something is not as it should be.
+    Warn,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Status {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Stop => "stop",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+type Finding = (Status, String);
+
+/// Walks the steps.
+///
+/// # Errors
+/// When the data plane cannot be read.
+pub fn explain(facts: &Facts, datapath: &dyn Datapath) -> Result<Explanation, DatapathError> {
+    let mut steps = Vec::new();
+    let mut add = |name, (status, detail): Finding| steps.push(Step { name, status, detail });
+    add("vpc", vpc(facts));
+    if facts.vpc.is_some() {
+        add("attachment", attachment(&facts.attachment, "this vpc"));
+        add("endpoint", endpoint(facts));
+    }
+    if let Some(endpoint) = &facts.endpoint {
+        let stats = datapath.endpoint_stats(endpoint.id)?;
+        add("state", connection_state(endpoint));
+        add("whitelist", whitelist(endpoint, facts.question.client));
+        add("limit", limit(stats.as_ref().map(|stats| stats.connections), facts.connection_limit));
+        if let Some(provider) = &facts.provider {
+            add("provider-attachment", attachment(&facts.provider_attachment, "the service's vpc"));
+            add("neighbour", neighbours(facts, provider, datapath)?);
+        }
+        let drops = stats.map(|stats| stats.drops).unwrap_or_default();
+        add("drops", recent_drops(&drops.into_iter().collect::<Vec<_>>()));
+    }
+    Ok(conclude(facts, steps))
+}
+
+fn conclude(facts: &Facts, steps: Vec<Step>) -> Explanation {
+    let Question { client, address, port, protocol, .. } = &facts.question;
+    let what = format!("{client} to {address} {protocol} {port}");
+    let stop = steps.iter().find(|step| step.status == Status::Stop);
+    let unknown = steps.iter().find(|step| step.status == Status::Unknown);
+    let (verdict, stopped_by, summary) = match (stop, unknown) {
+        (Some(stop), _) => (Verdict::Refused, Some(stop.name), format!("{what} is refused: {}", stop.detail)),
+        (None, Some(step)) => {
+            (Verdict::Unknown, None, format!("nothing is known to stop {what}, but: {}", step.detail))
+        }
+        (None, None) => (Verdict::Forwarded, None, format!("{what} is forwarded")),
+    };
+    Explanation { verdict, stopped_by, summary, steps }
+}
+
+fn vpc(facts: &Facts) -> Finding {
+    match &facts.vpc {
+        Some(vpc) => (Status::Ok, format!("vpc {} ({})", vpc.name, vpc.cidr)),
+        None => (Status::Stop, format!("vpc {} does not exist in this project", facts.question.vpc)),
+    }
+}
+
+fn attachment(attached: &Attached, whose: &str) -> Finding {
+    match attached {
+        None => (Status::Stop, format!("{whose} is not attached to this gateway host: ask the operator")),
+        Some((_, None)) => (Status::Unknown, format!("the attachment of {whose} has not been tried yet")),
+        Some((_, Some(AttachmentState::Active { hook }))) => {
+            (Status::Ok, format!("{whose} is attached ({hook})"))
+        }
+        Some((_, Some(AttachmentState::Failed { reason }))) => {
+            (Status::Stop, format!("the attachment of {whose} has failed: {reason}"))
+        }
+    }
+}
+
+fn endpoint(facts: &Facts) -> Finding {
+    let Question { address, port, protocol, .. } = &facts.question;
+    let Some(endpoint) = &facts.endpoint else {
+        return (Status::Stop, format!("{address} is no endpoint's address in this vpc"));
+    };
+    let Some(service) = &facts.service else {
+        return (Status::Stop, format!("the service of endpoint {} has been deleted", endpoint.id));
+    };
+    let is_asked = |(mapped, client): (Protocol, Port)| mapped == *protocol && client == *port;
+    let mut ports = service.ports.as_slice().iter().map(|mapping| (mapping.protocol, mapping.client_port));
+    if ports.any(is_asked) {
+        return (Status::Ok, format!("endpoint {} offers {protocol} {port}", endpoint.id));
+    }
+    let offered = service.ports.as_slice().iter().take(10);
+    let offered: Vec<_> =
+        offered.map(|mapping| format!("{} {}", mapping.protocol, mapping.client_port)).collect();
+    (Status::Stop, format!("the service does not offer {protocol} {port}, but {}", offered.join(", ")))
+}
+
+fn connection_state(endpoint: &Endpoint) -> Finding {
+    match &endpoint.connection.state {
+        ConnectionState::Accepted => (Status::Ok, "the connection is accepted".into()),
+        ConnectionState::PendingAcceptance => {
+            (Status::Stop, "the connection waits for the service's owner to accept it".into())
+        }
+        ConnectionState::Rejected => (Status::Stop, "the service's owner has rejected the connection".into()),
+        ConnectionState::Creating => {
+            (Status::Unknown, "the connection is being put into the data plane".into())
+        }
+        ConnectionState::Deleting => (Status::Stop, "the endpoint is being deleted".into()),
+        ConnectionState::Failed(Failure::DataPlane { reason }) => {
+            (Status::Stop, format!("the data plane cannot take the endpoint: {reason}"))
+        }
+        ConnectionState::Failed(Failure::ServiceDeleted { service }) => {
+            (Status::Stop, format!("endpoint service {service} has been deleted"))
+        }
+    }
+}
+
+fn whitelist(endpoint: &Endpoint, client: Ipv4Addr) -> Finding {
+    if !endpoint.whitelist.is_enabled() {
+        (Status::Ok, "the endpoint admits every client".into())
+    } else if endpoint.whitelist.admits(client) {
+        (Status::Ok, format!("the endpoint's whitelist admits {client}"))
+    } else {
+        (Status::Stop, format!("the endpoint's whitelist does not admit {client}"))
+    }
+}
+
+fn limit(current: Option<u64>, limit: u32) -> Finding {
+    match current {
+        None => (Status::Unknown, "the data plane does not have the endpoint".into()),
+        Some(current) if current >= limit.into() => {
+            (Status::Stop, format!("the endpoint has {current} of {limit} connections: new ones are refused"))
+        }
+        Some(current) => (Status::Ok, format!("the endpoint has {current} of {limit} connections")),
+    }
+}
+
+/// Whether the servers answer ARP, or the router to those that are not on link.
+fn neighbours(facts: &Facts, provider: &Vpc, datapath: &dyn Datapath) -> Result<Finding, DatapathError> {
+    let (Some((attachment, _)), Some(backend)) = (&facts.provider_attachment, &facts.backend) else {
+        return Ok((Status::Unknown, "the way to the backend cannot be looked at".into()));
+    };
+    let (mut resolved, mut silent, mut unknown) = (0, Vec::new(), 0);
+    let servers = crate::controller::servers(backend);
+    for server in &servers {
+        let on_link = attachment.address.network().contains(server.address);
+        let next = if on_link { server.address } else { attachment.next_hop.unwrap_or(server.address) };
+        match datapath.neighbour(provider.number, next)? {
+            Neighbour::Resolved { .. } => resolved += 1,
+            Neighbour::Unresolved => silent.push(next.to_string()),
+            Neighbour::Unknown => unknown += 1,
+        }
+    }
+    let all = servers.len();
+    let names = if facts.shows_provider { format!(" ({})", silent.join(", ")) } else { String::new() };
+    Ok(match (resolved, silent.len(), unknown) {
+        (_, 0, 0) => (Status::Ok, format!("{resolved} of {all} servers answer ARP")),
+        (0, _, 0) => (Status::Stop, format!("none of {all} servers answers ARP{names}")),
+        (_, 1.., _) => (Status::Warn, format!("{} of {all} servers do not answer ARP{names}", silent.len())),
+        _ => (Status::Unknown, format!("{unknown} of {all} servers have not been looked for yet")),
+    })
+}
+
+fn recent_drops(drops: &[(String, u64)]) -> Finding {
+    if drops.is_empty() {
+        return (Status::Ok, "the endpoint has dropped no packets".into());
+    }
+    let list: Vec<_> = drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    (Status::Warn, format!("the endpoint has dropped packets: {}", list.join(", ")))
+}

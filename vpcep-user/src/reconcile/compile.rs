@@ -1,0 +1,360 @@
+//! From what is desired to what the tables should hold: a pure function.
+//!
+//! Its one difficulty is numbers. Sessions in the kernel name their endpoint,
+//! next hop and attachment by number, so whoever has a number keeps it, and a
+//! number that loses its owner is given to nobody until no session names it
+//! ([`Busy`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use vpcep_common::acl::AclKey;
+use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
+use vpcep_common::be::{Be16, Be32};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
+use vpcep_common::limits;
+
+use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal};
+use super::tables::{Hop, Tables};
+use crate::model::{AttachmentId, EndpointId};
+
+/// Numbers that must not change owner yet: a session may name them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Endpoint numbers.
+    pub endpoints: BTreeSet<u32>,
+    /// Next-hop numbers.
+    pub next_hops: BTreeSet<u16>,
+    /// Backend numbers.
+    pub backends: BTreeSet<u16>,
+    /// Attachment numbers.
+    pub attachments: BTreeSet<u32>,
+}
+
+/// An attachment whose programs are in place, as the host sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Kernel interface index.
+    pub ifindex: u32,
+    /// MAC of the interface.
+    pub mac: [u8; 6],
+    /// [`vpcep_common::attachment::attachment_flags`].
+    pub flags: u16,
+    /// IPv4 addresses of the host itself on the interface.
+    pub host_addresses: Vec<Ipv4Addr>,
+}
+
+/// What a compilation gives.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// What the tables should hold.
+    pub target: Tables,
+    /// Endpoints that do not fit, with the reason.
+    pub failed: BTreeMap<EndpointId, String>,
+    /// Numbers that are in the tables for no other reason than being busy.
+    pub retained: Busy,
+}
+
+/// Makes the tables for `desired`, keeping the numbers of `observed`.
+/// Attachments that are not in `attached` are left out.
+#[must_use]
+pub fn compile(
+    desired: &Desired,
+    observed: &Tables,
+    attached: &BTreeMap<AttachmentId, Attached>,
+    busy: &Busy,
+    max_endpoints: u32,
+) -> Compiled {
+    let hops = observed.next_hops.iter().map(|(number, hop)| (*hop, u32::from(*number)));
+    let backends = observed.backends.iter().map(|(number, backend)| (*backend, u32::from(*number)));
+    let mut compiler = Compiler {
+        observed,
+        busy,
+        hops: Numbers::new(hops, limits::MAX_NEXT_HOPS),
+        backends: Numbers::new(backends, limits::MAX_BACKENDS),
+        vpcs: BTreeMap::new(),
+        out: Compiled::default(),
+    };
+    compiler.attachments(desired, attached);
+    compiler.keep_busy();
+    compiler.endpoints(desired, max_endpoints);
+    compiler.note_retained();
+    compiler.out
+}
+
+struct Compiler<'a> {
+    observed: &'a Tables,
+    busy: &'a Busy,
+    hops: Numbers<Hop>,
+    backends: Numbers<Backend>,
+    /// Attachments of each VPC, by number.
+    vpcs: BTreeMap<u16, Vec<(u16, DesiredAttachment)>>,
+    out: Compiled,
+}
+
+impl Compiler<'_> {
+    fn attachments(&mut self, desired: &Desired, attached: &BTreeMap<AttachmentId, Attached>) {
+        let mut numbers = Numbers::new(
+            self.observed.attachments.iter().map(|(number, a)| (a.id, *number)),
+            limits::MAX_ATTACHMENTS,
+        );
+        for (id, wanted) in &desired.attachments {
+            let Some(host) = attached.get(id) else { continue };
+            let Some(number) = numbers.of(id.as_u128().to_be_bytes()) else { continue };
+            let vlan = wanted.vlan.unwrap_or(0);
+            let attachment = Attachment {
+                ifindex: host.ifindex,
+                vlan,
+                vpc: wanted.vpc,
+                address: wanted.address.into(),
+                mac: host.mac,
+                flags: host.flags,
+                id: id.as_u128().to_be_bytes(),
+            };
+            self.out.target.attachments.insert(number, attachment);
+            self.out.target.interfaces.insert(InterfaceKey { ifindex: host.ifindex, vlan, pad: 0 }, number);
+            for address in &host.host_addresses {
+                self.address(wanted.vpc, *address, NO_ENDPOINT);
+            }
+            let number = u16::try_from(number).expect("attachment numbers stay below MAX_ATTACHMENTS");
+            self.vpcs.entry(wanted.vpc).or_default().push((number, wanted.clone()));
+        }
+    }
+
+    /// Leaves what sessions may still name in place, out of use.
+    fn keep_busy(&mut self) {
+        let target = &mut self.out.target;
+        for number in &self.busy.attachments {
+            if let Some(known) = self.observed.attachments.get(number) {
+                target.attachments.entry(*number).or_insert(Attachment { ifindex: 0, ..*known });
+            }
+        }
+        for number in &self.busy.next_hops {
+            if let Some(known) = self.observed.next_hops.get(number) {
+                target.next_hops.insert(*number, *known);
+                target.neighbours.insert(neighbour_key(known), u32::from(*number));
+            }
+        }
+        for number in &self.busy.backends {
+            if let Some(known) = self.observed.backends.get(number) {
+                target.backends.insert(*number, *known);
+            }
+        }
+    }
+
+    fn note_retained(&mut self) {
+        let Compiled { target, retained, .. } = &mut self.out;
+        let unused = |number: &&u16, used: &BTreeSet<u32>| !used.contains(&u32::from(**number));
+        retained.next_hops = self.busy.next_hops.iter().filter(|n| unused(n, &self.hops.used)).copied().collect();
+        retained.backends = self.busy.backends.iter().filter(|n| unused(n, &self.backends.used)).copied().collect();
+        let is_off = |number: &&u32| target.attachments.get(number).is_some_and(|a| a.ifindex == 0);
+        retained.attachments = self.busy.attachments.iter().filter(is_off).copied().collect();
+        let addresses = |number: &&u32| {
+            target.policies.get(number).is_some_and(|p| {
+                let key = EndpointKey { address: p.address, port: Be16(0), vpc: p.vpc, protocol: 0, pad: [0; 3] };
+                target.ports.get(&key).is_none_or(|value| value.endpoint != **number)
+            })
+        };
+        retained.endpoints = self.busy.endpoints.iter().filter(addresses).copied().collect();
+    }
+
+    fn endpoints(&mut self, desired: &Desired, max_endpoints: u32) {
+        let mut numbers =
+            Numbers::new(self.observed.policies.iter().map(|(number, p)| (p.id, *number)), max_endpoints);
+        for (id, wanted) in &desired.endpoints {
+            let Some(number) = numbers.of(id.as_u128().to_be_bytes()) else {
+                self.out.failed.insert(*id, format!("more endpoints than max_endpoints ({max_endpoints}) allows"));
+                continue;
+            };
+            if let Err(reason) = self.endpoint(*id, number, wanted) {
+                self.out.failed.insert(*id, reason);
+            }
+        }
+        for number in &self.busy.endpoints {
+            let Some(known) = self.observed.policies.get(number) else { continue };
+            self.out.target.policies.entry(*number).or_insert_with(|| retired(known));
+        }
+    }
+
+    fn endpoint(&mut self, id: EndpointId, number: u32, wanted: &DesiredEndpoint) -> Result<(), String> {
+        let mut members = Vec::with_capacity(wanted.backends.len());
+        for backend in wanted.backends.iter().take(limits::RING_SIZE) {
+            members.push((self.backend(wanted.provider_vpc, backend)?, backend.weight));
+        }
+        let target = &mut self.out.target;
+        if !members.is_empty() {
+            target.rings.insert(number, fill_ring(&members));
+        }
+        for port in &wanted.ports {
+            let key = EndpointKey {
+                address: wanted.address.into(),
+                port: Be16::new(port.client_port),
+                vpc: wanted.vpc,
+                protocol: port.protocol,
+                pad: [0; 3],
+            };
+            let value = EndpointValue { endpoint: number, server_port: Be16::new(port.server_port), pad: 0 };
+            target.ports.insert(key, value);
+        }
+        for cidr in wanted.whitelist.iter().flatten() {
+            let key = AclKey { endpoint: Be32::new(number), source: cidr.network().into() };
+            target.acl.insert((key, cidr.prefix_len()));
+        }
+        let policy = self.policy(id, number, wanted);
+        self.out.target.policies.insert(number, policy);
+        self.address(wanted.vpc, wanted.address, number);
+        Ok(())
+    }
+
+    fn policy(&self, id: EndpointId, number: u32, wanted: &DesiredEndpoint) -> Policy {
+        let mut flags = 0;
+        if wanted.accepted {
+            flags |= policy::ACCEPTED;
+        }
+        if wanted.whitelist.is_some() {
+            flags |= policy::WHITELIST;
+        }
+        if wanted.refusal == Refusal::Silent {
+            flags |= policy::SILENT;
+        }
+        let id = id.as_u128().to_be_bytes();
+        let generation = match self.observed.policies.get(&number) {
+            Some(known) if known.id == id && known.word & 0xffff_ffff == flags && !self.acl_changes(number) => {
+                policy::generation(known.word)
+            }
+            Some(known) => policy::generation(known.word).wrapping_add(1),
+            None => 1,
+        };
+        Policy {
+            word: policy::word(flags, generation),
+            limit: wanted.connection_limit,
+            provider_vpc: wanted.provider_vpc,
+            vpc: wanted.vpc,
+            address: wanted.address.into(),
+            pad: 0,
+            id,
+        }
+    }
+
+    fn acl_changes(&self, number: u32) -> bool {
+        let of = |tables: &Tables| {
+            let from = (AclKey { endpoint: Be32::new(number), source: Be32(0) }, 0);
+            let to = (AclKey { endpoint: Be32::new(number), source: Be32(u32::MAX) }, u8::MAX);
+            tables.acl.range(from..=to).copied().collect::<Vec<_>>()
+        };
+        of(self.observed) != of(&self.out.target)
+    }
+
+    fn address(&mut self, vpc: u16, address: Ipv4Addr, endpoint: u32) {
+        let key = EndpointKey { address: address.into(), port: Be16(0), vpc, protocol: 0, pad: [0; 3] };
+        self.out.target.ports.insert(key, EndpointValue { endpoint, server_port: Be16(0), pad: 0 });
+    }
+
+    /// Number of a backend, which is made if nobody has it yet.
+    fn backend(&mut self, vpc: u16, wanted: &DesiredBackend) -> Result<u16, String> {
+        let next_hop = self.next_hop(vpc, wanted.address)?;
+        let backend = Backend {
+            address: wanted.address.into(),
+            port: Be16::new(wanted.port.unwrap_or(0)),
+            vpc,
+            next_hop,
+            pad: 0,
+        };
+        let number = self
+            .backends
+            .short(backend)
+            .ok_or_else(|| format!("more than {} backends on this host", limits::MAX_BACKENDS))?;
+        self.out.target.backends.insert(number, backend);
+        Ok(number)
+    }
+
+    /// Number of the next hop towards an address; 0 while its VPC is not attached.
+    fn next_hop(&mut self, vpc: u16, address: Ipv4Addr) -> Result<u16, String> {
+        let Some(hop) = self.route(vpc, address) else { return Ok(0) };
+        let number = self
+            .hops
+            .short(hop)
+            .ok_or_else(|| format!("more than {} neighbours on this host", limits::MAX_NEXT_HOPS))?;
+        self.out.target.next_hops.insert(number, hop);
+        self.out.target.neighbours.insert(neighbour_key(&hop), u32::from(number));
+        Ok(number)
+    }
+
+    /// On-link through the attachment with the longest prefix that has the
+    /// address; else through an attachment's router; else as if on-link.
+    fn route(&self, vpc: u16, address: Ipv4Addr) -> Option<Hop> {
+        let attachments = self.vpcs.get(&vpc)?;
+        let on_link = attachments
+            .iter()
+            .filter(|(_, a)| crate::model::Cidr::containing(a.address, a.prefix_len).contains(address))
+            .max_by_key(|(_, a)| a.prefix_len);
+        let routed = || attachments.iter().find(|(_, a)| a.next_hop.is_some());
+        let (number, via) = match on_link {
+            Some((number, _)) => (*number, address),
+            None => match routed() {
+                Some((number, a)) => (*number, a.next_hop.unwrap_or(address)),
+                None => (attachments.first()?.0, address),
+            },
+        };
+        Some(Hop { vpc, address: via, attachment: number })
+    }
+}
+
+fn neighbour_key(hop: &Hop) -> NeighbourKey {
+    NeighbourKey { address: hop.address.into(), vpc: hop.vpc, pad: 0 }
+}
+
+/// A policy whose endpoint is gone: nothing passes, and the number keeps its owner.
+fn retired(known: &Policy) -> Policy {
+    let flags = known.word & policy::SILENT;
+    if known.word & 0xffff_ffff == flags {
+        return *known;
+    }
+    Policy { word: policy::word(flags, policy::generation(known.word).wrapping_add(1)), ..*known }
+}
+
+/// Hands out numbers from 1 up to a limit (exclusive); owners keep theirs.
+struct Numbers<K> {
+    known: BTreeMap<K, u32>,
+    /// Everybody's, at the start.
+    taken: BTreeSet<u32>,
+    /// Asked for since.
+    used: BTreeSet<u32>,
+    next: u32,
+    limit: u32,
+}
+
+impl<K: Ord> Numbers<K> {
+    fn new(known: impl Iterator<Item = (K, u32)>, limit: u32) -> Self {
+        let known: BTreeMap<K, u32> = known.collect();
+        let taken = known.values().copied().collect();
+        Self { known, taken, used: BTreeSet::new(), next: 1, limit }
+    }
+
+    /// The number of an owner, old or new; `None` when none is left.
+    fn of(&mut self, owner: K) -> Option<u32> {
+        if let Some(number) = self.known.get(&owner) {
+            self.used.insert(*number);
+            return Some(*number);
+        }
+        while self.taken.contains(&self.next) {
+            self.next += 1;
+        }
+        if self.next >= self.limit {
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.known.insert(owner, number);
+        self.used.insert(number);
+        Some(number)
+    }
+
+    /// Like [`Self::of`], for numbers that have 16 bits in a session.
+    fn short(&mut self, owner: K) -> Option<u16> {
+        self.of(owner).and_then(|number| u16::try_from(number).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+use super::super::desired::DesiredPort;
+use super::super::tables::{Action, plan};
+use super::*;
+use crate::model::Cidr;
+
+const MAX: u32 = 64;
+
+fn attachment(vpc: u16, third: u8) -> DesiredAttachment {
+    DesiredAttachment {
+        vpc,
+        interface: format!("vpc{vpc}"),
+        vlan: None,
+        address: Ipv4Addr::new(10, 0, third, 1),
+        prefix_len: 24,
+        next_hop: None,
+        mode: super::super::desired::AttachMode::Auto,
+    }
+}
+
+fn endpoint(last: u8) -> DesiredEndpoint {
+    DesiredEndpoint {
+        vpc: 1,
+        address: Ipv4Addr::new(10, 0, 1, last),
+        accepted: true,
+        ports: vec![DesiredPort { protocol: 6, client_port: 80, server_port: 8080 }],
+        provider_vpc: 2,
+        backends: vec![DesiredBackend { address: Ipv4Addr::new(10, 0, 2, 10), port: None, weight: 1 }],
+        whitelist: None,
+        connection_limit: 3000,
+        refusal: Refusal::Reset,
+    }
+}
+
+fn id(n: u128) -> EndpointId {
+    EndpointId::from_u128(n)
+}
+
+/// Two VPCs and endpoints with these ids.
+fn desired(endpoints: impl IntoIterator<Item = u128>) -> Desired {
+    let attachments =
+        [(1, attachment(1, 1)), (2, attachment(2, 2))].map(|(n, a)| (AttachmentId::from_u128(n), a));
+    Desired {
+        version: 1,
+        attachments: attachments.into(),
+        endpoints: endpoints.into_iter().map(|n| (id(n), endpoint((n as u8).wrapping_add(100)))).collect(),
+    }
+}
+
+fn attached() -> BTreeMap<AttachmentId, Attached> {
+    [1, 2]
+        .map(|n| {
+            let attached =
+                Attached { ifindex: n as u32 + 10, mac: [2, 0, 0, 0, 0, n as u8], flags: 0, host_addresses: vec![] };
+            (AttachmentId::from_u128(n), attached)
+        })
+        .into()
+}
+
+/// One pass; checks that a second one has nothing to do.
+fn pass(tables: &mut Tables, desired: &Desired, busy: &Busy) -> Vec<Action> {
+    let compiled = compile(desired, tables, &attached(), busy, MAX);
+    assert!(compiled.failed.is_empty(), "{:?}", compiled.failed);
+    let actions = plan(tables, &compiled.target);
+    for action in &actions {
+        tables.apply(action);
+    }
+    assert_eq!(*tables, compiled.target);
+    let again = compile(desired, tables, &attached(), busy, MAX);
+    assert_eq!(plan(tables, &again.target), [], "a second pass plans nothing");
+    actions
+}
+
+fn number_of(tables: &Tables, endpoint: u128) -> Option<u32> {
+    let wanted = id(endpoint).as_u128().to_be_bytes();
+    tables.policies.iter().find(|(_, p)| p.id == wanted).map(|(number, _)| *number)
+}
+
+#[test]
+fn what_a_crash_left_behind_is_removed() {
+    let mut tables = Tables::default();
+    pass(&mut tables, &desired([1, 2, 3]), &Busy::default());
+    pass(&mut tables, &desired([]), &Busy::default());
+    let mut empty = Tables::default();
+    pass(&mut empty, &desired([]), &Busy::default());
+    assert_eq!(tables, empty);
+}
+
+#[test]
+fn numbers_stay_with_their_owner() {
+    let mut tables = Tables::default();
+    pass(&mut tables, &desired([5, 6, 7]), &Busy::default());
+    let before: Vec<_> = [5, 6, 7].map(|e| number_of(&tables, e)).into();
+    pass(&mut tables, &desired([1, 5, 6, 7]), &Busy::default());
+    let after: Vec<_> = [5, 6, 7].map(|e| number_of(&tables, e)).into();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_number_that_sessions_name_is_given_to_nobody() {
+    let mut tables = Tables::default();
+    pass(&mut tables, &desired([1]), &Busy::default());
+    let number = number_of(&tables, 1).expect("the endpoint has a number");
+    let busy = Busy { endpoints: [number].into(), ..Busy::default() };
+    pass(&mut tables, &desired([2]), &busy);
+    assert_ne!(number_of(&tables, 2), Some(number));
+    assert_eq!(tables.policies[&number].word & policy::ACCEPTED, 0, "nothing passes the old one");
+    pass(&mut tables, &desired([2]), &Busy::default());
+    assert!(!tables.policies.contains_key(&number), "the number is free once no session names it");
+}
+
+#[test]
+fn the_generation_rises_exactly_when_the_policy_changes() {
+    type Change = fn(&mut DesiredEndpoint);
+    let cases: [(&str, Change, bool); 7] = [
+        ("nothing", |_| {}, false),
+        ("limit", |e| e.connection_limit = 7, false),
+        ("port added", |e| e.ports.push(DesiredPort { protocol: 6, client_port: 81, server_port: 1 }), false),
+        ("rejected", |e| e.accepted = false, true),
+        ("silence", |e| e.refusal = Refusal::Silent, true),
+        ("whitelist on", |e| e.whitelist = Some(vec!["10.0.1.0/24".parse().unwrap()]), true),
+        ("empty whitelist on", |e| e.whitelist = Some(vec![]), true),
+    ];
+    for (name, change, rises) in cases {
+        let mut tables = Tables::default();
+        let mut wanted = desired([1]);
+        pass(&mut tables, &wanted, &Busy::default());
+        let before = tables.policies[&1];
+        change(wanted.endpoints.get_mut(&id(1)).unwrap());
+        pass(&mut tables, &wanted, &Busy::default());
+        let risen = policy::generation(tables.policies[&1].word) != policy::generation(before.word);
+        assert_eq!(risen, rises, "{name}");
+    }
+}
+
+/// A session checked again under the new generation must not meet the old
+/// whitelist, so entries go before the word changes; when the whitelist is
+/// switched off, the other way round.
+#[test]
+fn a_policy_changes_after_what_makes_it_stricter() {
+    let with = |entries: &[&str]| {
+        let mut wanted = desired([1]);
+        let list: Vec<Cidr> = entries.iter().map(|e| e.parse().unwrap()).collect();
+        wanted.endpoints.get_mut(&id(1)).unwrap().whitelist = Some(list);
+        wanted
+    };
+    let order = |actions: &[Action]| -> Vec<&'static str> {
+        let name = |action: &Action| match action {
+            Action::AddAcl(_) => Some("add"),
+            Action::RemoveAcl(_) => Some("remove"),
+            Action::SetPolicy(..) => Some("policy"),
+            _ => None,
+        };
+        actions.iter().filter_map(name).collect()
+    };
+    let mut tables = Tables::default();
+    pass(&mut tables, &with(&["10.0.1.0/25"]), &Busy::default());
+    let changed = pass(&mut tables, &with(&["10.0.1.128/25"]), &Busy::default());
+    assert_eq!(order(&changed), ["add", "remove", "policy"]);
+    let off = pass(&mut tables, &desired([1]), &Busy::default());
+    assert_eq!(order(&off), ["policy", "remove"]);
+}
+
+#[test]
+fn endpoints_beyond_the_capacity_fail_alone() {
+    let wanted = desired(1..=200);
+    let compiled = compile(&wanted, &Tables::default(), &attached(), &Busy::default(), MAX);
+    assert_eq!(compiled.target.policies.len() as u32, MAX - 1);
+    assert_eq!(compiled.failed.len() as u32, 200 - (MAX - 1));
+    let reason = compiled.failed.values().next().expect("one failed");
+    assert!(reason.contains("max_endpoints"), "{reason}");
+}
+
+#[test]
+fn a_backend_off_the_link_is_reached_through_the_router() {
+    let mut wanted = desired([1]);
+    let far = Ipv4Addr::new(172, 16, 0, 9);
+    wanted.endpoints.get_mut(&id(1)).unwrap().backends[0].address = far;
+    let hop = |wanted: &Desired| {
+        let compiled = compile(wanted, &Tables::default(), &attached(), &Busy::default(), MAX);
+        compiled.target.next_hops.values().next().copied().expect("a next hop")
+    };
+    assert_eq!(hop(&wanted).address, far, "without a router as if on-link");
+    let router = Ipv4Addr::new(10, 0, 2, 254);
+    wanted.attachments.get_mut(&AttachmentId::from_u128(2)).unwrap().next_hop = Some(router);
+    assert_eq!(hop(&wanted).address, router);
+}
+
+#[test]
+fn ten_thousand_endpoints_compile_and_plan_fast_enough_to_be_one_pass() {
+    let mut wanted = desired([]);
+    for n in 0..10_000u32 {
+        let mut e = endpoint(0);
+        e.address = Ipv4Addr::from(0x0a01_0000 + n);
+        e.backends[0].address = Ipv4Addr::from(0x0a02_0000 + n % 500);
+        wanted.endpoints.insert(id(u128::from(n)), e);
+    }
+    let compiled = compile(&wanted, &Tables::default(), &attached(), &Busy::default(), 16_384);
+    assert_eq!(compiled.target.policies.len(), 10_000);
+    assert_eq!(compiled.target.backends.len(), 500, "equal backends are shared");
+}

@@ -1,0 +1,236 @@
+//! The store of a single controller: a redb file in the state directory.
+//!
+//! redb because it is pure Rust and maintained, its transactions are ACID, a
+//! commit with immediate durability is on disk when it returns, and a crash in
+//! the middle of one leaves the previous state without any repair by us. The
+//! file is one B-tree keyed by record key, so that listing a prefix is a range.
+//!
+//! Source: redb 4 documentation, "Durability" and "Database file format".
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use tokio::sync::watch;
+
+use super::{Record, Revision, Store, StoreError, Write};
+
+/// Key → (version, value).
+const RECORDS: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("records");
+/// Numbers about the store itself.
+const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+const REVISION: &str = "revision";
+const FORMAT: &str = "format";
+const FORMAT_VERSION: u64 = 1;
+
+/// A store in a directory of this host.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    database: Database,
+    latest: watch::Sender<Revision>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, making both when they are not there: the
+    /// directory for its owner alone (0700), and so the file (0600), because it
+    /// holds the accounts' secret keys.
+    ///
+    /// # Errors
+    /// When another process has it open, it has another format, or the file
+    /// cannot be made, read or written.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let file_error = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::File { action, path, source }
+        };
+        if !dir.exists() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(file_error("create the state directory", dir))?;
+        }
+        let path = dir.join("vpcep.redb");
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|file| file.set_permissions(PermissionsExt::from_mode(0o600)))
+            .map_err(file_error("open", &path))?;
+        let database = Database::create(&path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.clone() },
+            other => failed("open")(other.into()),
+        })?;
+        let revision = prepare(&database, &path)?;
+        Ok(Self { database, latest: watch::Sender::new(revision) })
+    }
+}
+
+/// Makes the tables, checks the format and answers the latest revision.
+fn prepare(database: &Database, path: &Path) -> Result<Revision, StoreError> {
+    let transaction = database.begin_write().map_err(|e| failed("open")(e.into()))?;
+    let revision = {
+        transaction.open_table(RECORDS).map_err(|e| failed("open")(e.into()))?;
+        let mut numbers = transaction.open_table(NUMBERS).map_err(|e| failed("open")(e.into()))?;
+        match number(&numbers, FORMAT)? {
+            Some(FORMAT_VERSION) => {}
+            Some(found) => {
+                return Err(StoreError::Format { path: path.into(), found, expected: FORMAT_VERSION });
+            }
+            None => {
+                numbers.insert(FORMAT, FORMAT_VERSION).map_err(|e| failed("write")(e.into()))?;
+            }
+        }
+        number(&numbers, REVISION)?.unwrap_or(0)
+    };
+    transaction.commit().map_err(|e| failed("write")(e.into()))?;
+    Ok(revision)
+}
+
+fn number(table: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<Option<u64>, StoreError> {
+    let found = table.get(name).map_err(|e| failed("read")(e.into()))?;
+    Ok(found.map(|value| value.value()))
+}
+
+fn failed(action: &'static str) -> impl FnOnce(redb::Error) -> StoreError {
+    move |source| StoreError::Database { action, source: Box::new(source) }
+}
+
+/// Does one write, if its key has the expected version.
+fn write(table: &mut Table<&str, (u64, &[u8])>, write: &Write, revision: Revision) -> Result<(), StoreError> {
+    let key = write.key.as_str();
+    let found = table.get(key).map_err(|e| failed("read")(e.into()))?.map(|row| row.value().0);
+    if found != write.expected {
+        return Err(StoreError::Conflict { key: key.into(), expected: write.expected, found });
+    }
+    match &write.value {
+        Some(value) => table.insert(key, (revision, value.as_slice())).map(drop),
+        None => table.remove(key).map(drop),
+    }
+    .map_err(|e| failed("write")(e.into()))
+}
+
+impl Store for EmbeddedStore {
+    fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
+        let transaction = self.database.begin_read().map_err(|e| failed("read")(e.into()))?;
+        let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
+        let row = table.get(key).map_err(|e| failed("read")(e.into()))?;
+        Ok(row.map(|row| {
+            let (version, value) = row.value();
+            Record { key: key.into(), version, value: value.into() }
+        }))
+    }
+
+    fn list(&self, prefix: &str) -> Result<(Vec<Record>, Revision), StoreError> {
+        let transaction = self.database.begin_read().map_err(|e| failed("read")(e.into()))?;
+        let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
+        let numbers = transaction.open_table(NUMBERS).map_err(|e| failed("read")(e.into()))?;
+        let mut records = Vec::new();
+        for row in table.range(prefix..).map_err(|e| failed("read")(e.into()))? {
+            let (key, row) = row.map_err(|e| failed("read")(e.into()))?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            let (version, value) = row.value();
+            records.push(Record { key: key.value().into(), version, value: value.into() });
+        }
+        Ok((records, number(&numbers, REVISION)?.unwrap_or(0)))
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
+        let mut transaction = self.database.begin_write().map_err(|e| failed("write")(e.into()))?;
+        transaction.set_durability(Durability::Immediate).map_err(|e| failed("write")(e.into()))?;
+        let revision = {
+            let mut numbers = transaction.open_table(NUMBERS).map_err(|e| failed("write")(e.into()))?;
+            let revision = number(&numbers, REVISION)?.unwrap_or(0) + 1;
+            numbers.insert(REVISION, revision).map_err(|e| failed("write")(e.into()))?;
+            let mut table = transaction.open_table(RECORDS).map_err(|e| failed("write")(e.into()))?;
+            for one in writes {
+                // An early return drops the transaction, which undoes all of it.
+                write(&mut table, one, revision)?;
+            }
+            revision
+        };
+        transaction.commit().map_err(|e| failed("write")(e.into()))?;
+        // Two commits may end here in either order; the receiver only ever moves forward.
+        self.latest.send_if_modified(|latest| {
+            let newer = revision > *latest;
+            *latest = (*latest).max(revision);
+            newer
+        });
+        Ok(revision)
+    }
+
+    fn watch(&self) -> watch::Receiver<Revision> {
+        self.latest.subscribe()
+    }
+
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::contract;
+
+    #[test]
+    fn embedded_store_keeps_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = std::cell::Cell::new(0);
+        contract::check(|| {
+            count.set(count.get() + 1);
+            EmbeddedStore::open(&dir.path().join(count.get().to_string())).unwrap()
+        });
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = Write { key: "a/1".into(), expected: None, value: Some(b"x".to_vec()) };
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let revision = store.commit(std::slice::from_ref(&put)).unwrap();
+        drop(store);
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let kept = Record { key: "a/1".into(), version: revision, value: b"x".to_vec() };
+        assert_eq!(store.list("a/").unwrap(), (vec![kept], revision));
+        assert_eq!(*store.watch().borrow(), revision);
+    }
+
+    #[test]
+    fn a_second_opener_is_told_that_the_directory_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = EmbeddedStore::open(dir.path()).unwrap();
+        let error = EmbeddedStore::open(dir.path()).unwrap_err();
+        assert!(error.to_string().ends_with("another vpcepd uses this state directory"), "{error}");
+    }
+
+    #[test]
+    fn directory_and_file_are_for_their_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("deep/state");
+        let _store = EmbeddedStore::open(&state).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state), 0o700);
+        assert_eq!(mode(&state.join("vpcep.redb")), 0o600);
+    }
+
+    #[test]
+    fn another_format_is_refused_with_both_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let store = EmbeddedStore::open(dir.path()).unwrap();
+            let transaction = store.database.begin_write().unwrap();
+            transaction.open_table(NUMBERS).unwrap().insert(FORMAT, 9).unwrap();
+            transaction.commit().unwrap();
+        }
+        let error = EmbeddedStore::open(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("its format is 9, this vpcepd reads format 1"), "{error}");
+    }
+}

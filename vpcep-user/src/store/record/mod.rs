@@ -1,0 +1,133 @@
+//! The stored form of each object: JSON, with a schema version in every record.
+//!
+//! The forms are structs of their own: the model may change its types without a
+//! change of what is on disk, and what is on disk is parsed as strictly as what
+//! comes from a client. Every conversion destructures all fields, so that a new
+//! one stops the build here.
+
+mod endpoint;
+mod network;
+mod owner;
+mod service;
+
+pub use owner::{NumbersId, QuotaId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::model::{ModelError, ProjectId, QuotaChange};
+
+/// An object that is kept under a key of its own.
+pub trait Stored: Sized {
+    /// What the keys of these objects start with; ends in `/`.
+    const PREFIX: &'static str;
+    /// Version of [`Stored::Form`]; raised when old records need another reading.
+    const SCHEMA: u32;
+    /// The form on disk.
+    type Form: Serialize + DeserializeOwned + for<'a> From<&'a Self> + TryInto<Self, Error = ModelError>;
+    /// What names the object among its kind.
+    type Id: Copy + Ord + std::fmt::Display;
+
+    /// What names this object.
+    fn id(&self) -> Self::Id;
+
+    /// The key of the object of this id.
+    fn key(id: Self::Id) -> String {
+        format!("{}{id}", Self::PREFIX)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    schema: u32,
+    object: T,
+}
+
+/// A record that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not the JSON that was written.
+    #[error("cannot read record {key}: it is not of the expected form")]
+    Form {
+        /// The record's key.
+        key: String,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by a later version.
+    #[error("cannot read record {key}: its schema is {found}, this vpcepd reads schema {expected}")]
+    Schema {
+        /// The record's key.
+        key: String,
+        /// Schema found.
+        found: u32,
+        /// Schema of this program.
+        expected: u32,
+    },
+    /// A value that cannot exist.
+    #[error("cannot read record {key}")]
+    Value {
+        /// The record's key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: ModelError,
+    },
+}
+
+/// The bytes that are stored for `object`.
+#[must_use]
+pub fn encode<T: Stored>(object: &T) -> Vec<u8> {
+    let envelope = Envelope { schema: T::SCHEMA, object: T::Form::from(object) };
+    serde_json::to_vec(&envelope).expect("stored forms are plain structs with string keys")
+}
+
+/// The object of a record.
+///
+/// # Errors
+/// When the record is not what [`encode`] writes.
+pub fn decode<T: Stored>(record: &Record) -> Result<T, RecordError> {
+    let key = || record.key.clone();
+    let form = |source| RecordError::Form { key: key(), source };
+    // The schema first: a form this version does not know would fail to parse with a misleading message.
+    let schema: SchemaOnly = serde_json::from_slice(&record.value).map_err(form)?;
+    if schema.schema != T::SCHEMA {
+        return Err(RecordError::Schema { key: key(), found: schema.schema, expected: T::SCHEMA });
+    }
+    let envelope: Envelope<T::Form> = serde_json::from_slice(&record.value).map_err(form)?;
+    envelope.object.try_into().map_err(|source| RecordError::Value { key: key(), source })
+}
+
+#[derive(Deserialize)]
+struct SchemaOnly {
+    schema: u32,
+}
+
+/// The limits the operator set, for one project or for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaRecord {
+    /// Whose; `None` is everyone's default.
+    pub project: Option<ProjectId>,
+    /// The limits.
+    pub change: QuotaChange,
+}
+
+/// The next numbers to give out. One record, so that they rise with the commit
+/// that uses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Number of the next VPC (1..=65535); wraps around.
+    pub next_vpc: u16,
+    /// Marker of the next endpoint; wraps around.
+    pub next_marker: u32,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { next_vpc: 1, next_marker: 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Stored forms of accounts, quotas and number counters.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Numbers, QuotaRecord, Stored};
+use crate::model::{Account, DomainId, ModelError, Name, ProjectId, QuotaChange, Timestamp, TokenHash};
+
+/// See [`Account`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountForm {
+    domain: String,
+    project: String,
+    name: String,
+    access_key: String,
+    secret_key: String,
+    token_sha256: [u8; 32],
+    created_at: u64,
+}
+
+impl Stored for Account {
+    const PREFIX: &'static str = "accounts/";
+    const SCHEMA: u32 = 1;
+    type Form = AccountForm;
+    type Id = DomainId;
+
+    fn id(&self) -> DomainId {
+        self.domain
+    }
+}
+
+impl From<&Account> for AccountForm {
+    fn from(account: &Account) -> Self {
+        let Account { domain, project, name, access_key, secret_key, token, created_at } = account;
+        Self {
+            domain: domain.to_string(),
+            project: project.to_string(),
+            name: name.to_string(),
+            access_key: access_key.clone(),
+            secret_key: secret_key.clone(),
+            token_sha256: *token.as_bytes(),
+            created_at: created_at.as_micros(),
+        }
+    }
+}
+
+impl TryFrom<AccountForm> for Account {
+    type Error = ModelError;
+
+    fn try_from(form: AccountForm) -> Result<Self, ModelError> {
+        let AccountForm { domain, project, name, access_key, secret_key, token_sha256, created_at } = form;
+        Ok(Self {
+            domain: domain.parse()?,
+            project: project.parse()?,
+            name: Name::new("name", &name)?,
+            access_key,
+            secret_key,
+            token: TokenHash::from_bytes(token_sha256),
+            created_at: Timestamp::from_micros(created_at),
+        })
+    }
+}
+
+/// See [`QuotaRecord`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaForm {
+    project: Option<String>,
+    services: Option<u32>,
+    endpoints: Option<u32>,
+    connections: Option<u32>,
+}
+
+/// Whose limits: one project's, or everyone's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuotaId(pub Option<ProjectId>);
+
+impl fmt::Display for QuotaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(project) => project.fmt(f),
+            None => f.write_str("default"),
+        }
+    }
+}
+
+impl Stored for QuotaRecord {
+    const PREFIX: &'static str = "quotas/";
+    const SCHEMA: u32 = 1;
+    type Form = QuotaForm;
+    type Id = QuotaId;
+
+    fn id(&self) -> QuotaId {
+        QuotaId(self.project)
+    }
+}
+
+impl From<&QuotaRecord> for QuotaForm {
+    fn from(record: &QuotaRecord) -> Self {
+        let QuotaRecord { project, change: QuotaChange { services, endpoints, connections } } = *record;
+        Self { project: project.map(|id| id.to_string()), services, endpoints, connections }
+    }
+}
+
+impl TryFrom<QuotaForm> for QuotaRecord {
+    type Error = ModelError;
+
+    fn try_from(form: QuotaForm) -> Result<Self, ModelError> {
+        let QuotaForm { project, services, endpoints, connections } = form;
+        let project = project.map(|id| id.parse()).transpose()?;
+        Ok(Self { project, change: QuotaChange { services, endpoints, connections } })
+    }
+}
+
+/// See [`Numbers`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersForm {
+    next_vpc: u16,
+    next_marker: u32,
+}
+
+/// There is one record of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NumbersId;
+
+impl fmt::Display for NumbersId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("next")
+    }
+}
+
+impl Stored for Numbers {
+    const PREFIX: &'static str = "numbers/";
+    const SCHEMA: u32 = 1;
+    type Form = NumbersForm;
+    type Id = NumbersId;
+
+    fn id(&self) -> NumbersId {
+        NumbersId
+    }
+}
+
+impl From<&Numbers> for NumbersForm {
+    fn from(numbers: &Numbers) -> Self {
+        let Numbers { next_vpc, next_marker } = *numbers;
+        Self { next_vpc, next_marker }
+    }
+}
+
+impl TryFrom<NumbersForm> for Numbers {
+    type Error = ModelError;
+
+    fn try_from(form: NumbersForm) -> Result<Self, ModelError> {
+        let NumbersForm { next_vpc, next_marker } = form;
+        Ok(Self { next_vpc, next_marker })
+    }
+}
