@@ -11,7 +11,8 @@
 //! - [`world`]: the gateway and everything that must be removed at the end;
 //! - [`tenant`]: accounts, their VPCs, services and endpoints, made through the
 //!   command line `vpcep` like any user would;
-//! - [`netns`], [`process`], [`daemon`], [`cli`], [`server`]: the pieces.
+//! - [`netns`], [`process`], [`daemon`], [`cli`], [`server`]: the pieces;
+//! - [`packet`]: frames, for the tests that run the data plane without a network.
 //!
 //! A world cleans up when it is dropped, also while a test panics; and a
 //! watchdog process does when the test process is killed. `cargo xtask demo`
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod daemon;
 pub mod netns;
+pub mod packet;
 pub mod process;
 pub mod server;
 pub mod tenant;

@@ -1,0 +1,30 @@
+//! The data plane, packet by packet: one table per step of its pipeline.
+//!
+//! Every row starts from [`stage`], runs at both hooks with the same
+//! expectation, and compares the whole frame that comes out, the drop counters
+//! and, where it matters, the maps. Needs root.
+//!
+//! Out of reach of `BPF_PROG_TEST_RUN`, and left to the namespace tests: where a
+//! redirect goes, VLAN tags outside of the frame, checksums still to be
+//! completed at TC, and GSO.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod arp;
+mod concurrency;
+mod cut_off;
+mod disassembly;
+mod forward_known;
+mod forward_new;
+mod limits;
+mod malformed;
+mod not_ours;
+mod reaper;
+mod return_path;
+mod runner;
+mod snat;
+mod stage;
+mod table;
+mod tcp_states;
+mod whitelist;
+mod xdp;
