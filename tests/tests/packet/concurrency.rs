@@ -5,6 +5,8 @@
 use std::net::SocketAddrV4;
 use std::thread;
 
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::ACCEPTED;
 use vpcep_common::limits::REAP_BATCH;
@@ -12,8 +14,6 @@ use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
-use crate::runner::{Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 
 use crate::table::on_each_hook;
 
@@ -28,7 +28,10 @@ fn live_slots(gateway: &mut Gateway) -> (Vec<u32>, u64) {
         .map(|(number, slot)| (number as u32, Word(slot.unwrap().word)))
         .filter(|(_, word)| !word.is_free())
         .collect();
-    assert!(words.iter().all(|(_, word)| word.is_live()), "a slot was left claimed or half reaped: {words:?}");
+    assert!(
+        words.iter().all(|(_, word)| word.is_live()),
+        "a slot was left claimed or half reaped: {words:?}"
+    );
     let counted = words.iter().filter(|(_, word)| word.is_counted()).count() as u64;
     (words.into_iter().map(|(number, _)| number).collect(), counted)
 }

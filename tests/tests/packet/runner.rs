@@ -145,12 +145,15 @@ impl Gateway {
         let mut ebpf = loader.load(OBJECT).context("cannot create the maps")?;
         // The verifier is what takes time, so a hook that is not run is left out.
         for name in hooks.iter().map(|hook| hook.program()).chain([programs::REAP]) {
-            let program = ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
+            let program =
+                ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
             match program {
                 Program::Xdp(program) => program.load(),
                 Program::SchedClassifier(program) => program.load(),
                 Program::RawTracePoint(program) => program.load(),
-                other => bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type()),
+                other => {
+                    bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type())
+                }
             }
             .with_context(|| format!("cannot load program {name}"))?;
         }
@@ -173,7 +176,8 @@ impl Gateway {
                 ..TestRunOptions::new()
             },
         );
-        let (code, len, _) = result.unwrap_or_else(|e| panic!("run {hook:?} on {} bytes: {e:#}", frame.len()));
+        let (code, len, _) =
+            result.unwrap_or_else(|e| panic!("run {hook:?} on {} bytes: {e:#}", frame.len()));
         out.truncate(len);
         let verdict = hook.verdict(code).unwrap_or_else(|| panic!("{hook:?} returned {code}"));
         Outcome { verdict, frame: out }
@@ -332,11 +336,7 @@ fn enter_namespace() -> Result<()> {
     }
     // SAFETY: no memory is involved; the namespace is this thread's alone.
     let status = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    ensure!(
-        status == 0,
-        "cannot make a network namespace (root may): {}",
-        std::io::Error::last_os_error()
-    );
+    ensure!(status == 0, "cannot make a network namespace (root may): {}", std::io::Error::last_os_error());
     let mut ip = Command::new("ip")
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
@@ -345,7 +345,10 @@ fn enter_namespace() -> Result<()> {
     let mut batch = ip.stdin.take().context("ip has no standard input")?;
     for ifindex in crate::stage::INTERFACES {
         let peer = ifindex + 1;
-        writeln!(batch, "link add name if{ifindex} index {ifindex} type veth peer name if{peer} index {peer}")?;
+        writeln!(
+            batch,
+            "link add name if{ifindex} index {ifindex} type veth peer name if{peer} index {peer}"
+        )?;
     }
     std::mem::drop(batch);
     ensure!(ip.wait()?.success(), "ip cannot make veth interfaces: the kernel needs CONFIG_VETH");

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::runner::{Capacity, Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
 use vpcep_common::counter::DropReason;
 use vpcep_common::maps;
 use vpcep_common::session::{Slot, Use, Word};
@@ -10,8 +12,6 @@ use vpcep_common::snat::{FIRST_PORT, PAIRED_PROBES, PROBES, Probe, RANGE, Shard}
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_tests::packet::Segment;
-use crate::runner::{Capacity, Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
 
 use crate::table::{Case, check, client_sends, is_skipped, on_each_hook, refusal_of, syn};
 

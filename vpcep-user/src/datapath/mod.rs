@@ -16,10 +16,10 @@ use crate::reconcile::desired::{Desired, Report};
 pub mod attach;
 pub mod bpf;
 pub mod fake;
+pub mod load;
 pub mod maps;
 pub mod mmap;
 pub mod object;
-pub mod load;
 mod sweep;
 
 /// Opens the data plane the settings ask for.
