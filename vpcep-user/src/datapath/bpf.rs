@@ -183,7 +183,7 @@ impl Shared {
     /// Waits for `time`, for a call for neighbours, or for the end (then `true`).
     fn pause(&self, time: Duration, for_neighbours: bool) -> bool {
         let guard = self.wake.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let asleep = |state: &mut WakeState| !state.stop && !(for_neighbours && state.neighbours);
+        let asleep = |state: &mut WakeState| !(state.stop || for_neighbours && state.neighbours);
         let (mut state, _) =
             self.wake.changed.wait_timeout_while(guard, time, asleep).unwrap_or_else(PoisonError::into_inner);
         if for_neighbours {
