@@ -19,5 +19,15 @@ pub const MAX_NEXT_HOPS: u32 = 32_768;
 pub const MAX_ACL_ENTRIES: u32 = 262_144;
 /// Positions in an endpoint's backend ring; a power of two.
 pub const RING_SIZE: usize = 64;
+/// What the reaper leaves in `REAP_LIST` for each slot number it took.
+pub mod reaped {
+    /// Not idle, or not a session any more.
+    pub const KEPT: u64 = 0;
+    /// Freed.
+    pub const FREED: u64 = 1;
+    /// Freed, but the forward index did not lead to it: a defect somewhere.
+    pub const FREED_UNINDEXED: u64 = 2;
+}
+
 /// Sessions the reaper frees in one run.
 pub const REAP_BATCH: u32 = 64;
