@@ -28,6 +28,7 @@ use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, DropReason, Traffic};
 use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::limits::reaped;
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot};
 use vpcep_common::snat::Shard;
@@ -218,7 +219,10 @@ impl Gateway {
         let program = <&RawTracePoint>::try_from(program).expect("the reaper is a raw tracepoint program");
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = slots.len() as u64;
-        program.test_run(options).expect("the reaper runs").return_value
+        program.test_run(options).expect("the reaper runs");
+        let results = self.array::<u64>(maps::REAP_LIST);
+        let freed = |i: &u32| results.get(i, 0).expect("the list is read") == reaped::FREED;
+        (0..slots.len() as u32).filter(freed).count() as u32
     }
 
     /// An array map, for writing and reading.
