@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use vpcep_common::attachment::{NextHop, attachment_flags, mac_word};
 use vpcep_common::maps;
 use vpcep_tests::packet::{Arp, ETHERNET_LEN, Mac};
+
 use crate::runner::{Gateway, Hook};
 use crate::stage::{
-    BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, Link, NEXT_HOP,
-    PROVIDER, STRANGER,
+    BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, Link,
+    NEXT_HOP, PROVIDER, STRANGER,
 };
-
 use crate::table::{Case, check};
 
 const OTHER_MAC: Mac = [2, 9, 9, 9, 9, 9];
@@ -34,7 +34,11 @@ fn backend_is_at(mac: Mac) -> impl Fn(&Gateway) {
     move |gateway| {
         let next_hop: NextHop = gateway.entry(maps::NEXT_HOPS, u32::from(NEXT_HOP));
         assert_eq!(next_hop.mac, mac_word(mac));
-        assert_eq!((next_hop.vpc, next_hop.attachment), (PROVIDER.vpc, PROVIDER.attachment), "only the MAC changes");
+        assert_eq!(
+            (next_hop.vpc, next_hop.attachment),
+            (PROVIDER.vpc, PROVIDER.attachment),
+            "only the MAC changes"
+        );
     }
 }
 
@@ -111,17 +115,21 @@ fn backends_are_learned_where_they_say_they_are() {
             Arp { sender: [192, 168, 24, 11].into(), ..backend_answers(OTHER_MAC) }.build(),
         )
         .after(backend_is_at(BACKEND_MAC)),
-        Case::new("number that meanwhile names another neighbour", PROVIDER, backend_answers(OTHER_MAC).build())
-            .before(|gateway, _| {
-                let other = NextHop {
-                    mac: mac_word(BACKEND_MAC),
-                    address: Ipv4Addr::new(192, 168, 24, 99).into(),
-                    vpc: PROVIDER.vpc,
-                    attachment: PROVIDER.attachment,
-                };
-                gateway.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), other, 0).unwrap();
-            })
-            .after(backend_is_at(BACKEND_MAC)),
+        Case::new(
+            "number that meanwhile names another neighbour",
+            PROVIDER,
+            backend_answers(OTHER_MAC).build(),
+        )
+        .before(|gateway, _| {
+            let other = NextHop {
+                mac: mac_word(BACKEND_MAC),
+                address: Ipv4Addr::new(192, 168, 24, 99).into(),
+                vpc: PROVIDER.vpc,
+                attachment: PROVIDER.attachment,
+            };
+            gateway.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), other, 0).unwrap();
+        })
+        .after(backend_is_at(BACKEND_MAC)),
     ]);
 }
 

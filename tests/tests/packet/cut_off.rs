@@ -7,9 +7,9 @@ use vpcep_common::session::Word;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::RST;
 use vpcep_tests::packet::Segment;
+
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER};
-
 use crate::table::{
     Case, assert_same_frame, backend_data, backend_sends, check, client_data, client_sends, established,
     first_source_port, on_each_hook, refusal_of, reset_onward,

@@ -5,9 +5,9 @@ use vpcep_common::session::ticks;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 use vpcep_tests::packet::Segment;
+
 use crate::runner::{Gateway, Hook};
 use crate::stage::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
-
 use crate::table::{
     Case, backend_sends, check, client_data, client_sends, established, first_source_port, on_each_hook,
 };
@@ -23,13 +23,17 @@ fn is_open(gateway: &Gateway) {
 
 #[test]
 fn packets_of_a_session_are_translated_alike() {
-    let translated = |segment: Segment| move |_: &Gateway| stage::to_backend(&segment, first_source_port()).build();
+    let translated =
+        |segment: Segment| move |_: &Gateway| stage::to_backend(&segment, first_source_port()).build();
     let urgent = Segment { flags: 0x3f & !(RST | SYN | 1), ..client_data() };
     let low_ttl = Segment { ttl: 2, ..client_data() };
     let again = stage::from_client(CLIENT, SYN);
     check([
         Case::client("data", &client_data()).before(open).sent(translated(client_data())).after(is_open),
-        Case::client("last but one hop", &low_ttl).before(open).sent(translated(low_ttl.clone())).after(is_open),
+        Case::client("last but one hop", &low_ttl)
+            .before(open)
+            .sent(translated(low_ttl.clone()))
+            .after(is_open),
         Case::client("urgent", &urgent).before(open).sent(translated(urgent.clone())).after(is_open),
         // The backend answers it by a challenge ACK (RFC 9293 section 3.10.7.4).
         Case::client("SYN in the middle", &again).before(open).sent(translated(again.clone())).after(is_open),
@@ -69,7 +73,9 @@ fn a_backend_that_moved_is_followed() {
             assert_ne!(moved, BACKEND_MAC);
             gateway.set_backend_mac(Some(moved));
         })
-        .sent(move |_| Segment { to: moved, ..stage::to_backend(&client_data(), first_source_port()) }.build())]);
+        .sent(move |_| {
+            Segment { to: moved, ..stage::to_backend(&client_data(), first_source_port()) }.build()
+        })]);
 }
 
 /// RFC 4787 REQ-6 and RFC 7857 section 2.4: traffic of either side keeps a

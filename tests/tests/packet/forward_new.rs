@@ -1,20 +1,22 @@
 //! Packets of no session: a SYN that opens one, and everything that does not.
 
+use vpcep_common::be::Be16;
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, Ring, policy};
-use vpcep_common::be::Be16;
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, PSH, Segment};
+
 use crate::runner::Gateway;
 use crate::stage::{
     self, BACKEND, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, NEXT_HOP,
     PROVIDER,
 };
-
-use crate::table::{Case, check, client_data, client_sends, first_source_port, on_each_hook, refusal_of, syn};
+use crate::table::{
+    Case, check, client_data, client_sends, first_source_port, on_each_hook, refusal_of, syn,
+};
 
 /// The SYN towards the backend, from the source port that the session got.
 fn translated_syn(gateway: &Gateway) -> Vec<u8> {
@@ -105,7 +107,14 @@ fn equal_addresses_in_another_vpc_are_another_network() {
 
 #[test]
 fn what_opens_nothing_is_refused() {
-    let to_other_port = Segment { destination: { let mut to = ENDPOINT_ADDRESS; to.set_port(81); to }, ..syn() };
+    let to_other_port = Segment {
+        destination: {
+            let mut to = ENDPOINT_ADDRESS;
+            to.set_port(81);
+            to
+        },
+        ..syn()
+    };
     let refused = |name: &str, segment: Segment, reason| {
         Case::client(name, &segment).answered(refusal_of(&segment), reason).after(has_no_session)
     };
@@ -133,7 +142,9 @@ fn what_opens_nothing_is_refused() {
 #[test]
 fn an_endpoint_that_is_not_accepted_refuses() {
     let refused = |name: &str, flags: u64| {
-        Case::client(name, &syn()).before(move |gateway, _| gateway.set_policy(flags, 1, LIMIT)).after(has_no_session)
+        Case::client(name, &syn())
+            .before(move |gateway, _| gateway.set_policy(flags, 1, LIMIT))
+            .after(has_no_session)
     };
     check([
         refused("reset by default", 0).answered(refusal_of(&syn()), DropReason::NotAccepted),
@@ -177,10 +188,9 @@ fn sources_inside_the_translation_range_are_refused() {
     check([
         Case::client("first", &from([198, 19, 128, 0])).dropped(DropReason::ReservedSource),
         Case::client("last", &from([198, 19, 255, 255])).dropped(DropReason::ReservedSource),
-        Case::client("just outside", &next_to.clone())
-            .sent(move |gateway| {
-                stage::to_backend(&next_to, gateway.source_port(next_to.source).unwrap()).build()
-            }),
+        Case::client("just outside", &next_to.clone()).sent(move |gateway| {
+            stage::to_backend(&next_to, gateway.source_port(next_to.source).unwrap()).build()
+        }),
     ]);
 }
 
@@ -196,10 +206,8 @@ fn sources_outside_the_vpc_are_normal() {
 
 #[test]
 fn other_destinations_in_the_vpc_are_not_forwarded() {
-    let to = |address: [u8; 4]| Segment {
-        destination: std::net::SocketAddrV4::new(address.into(), 80),
-        ..syn()
-    };
+    let to =
+        |address: [u8; 4]| Segment { destination: std::net::SocketAddrV4::new(address.into(), 80), ..syn() };
     let host = Segment { destination: std::net::SocketAddrV4::new(HOST_ADDRESS, 22), ..syn() };
     check([
         Case::client("another address of the subnet", &to([10, 0, 0, 50]))

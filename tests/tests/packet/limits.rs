@@ -6,10 +6,12 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
+
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
-
-use crate::table::{Case, assert_same_frame, check, client_sends, established, on_each_hook, refusal_of, syn};
+use crate::table::{
+    Case, assert_same_frame, check, client_sends, established, on_each_hook, refusal_of, syn,
+};
 
 const MOST: u32 = 3;
 
@@ -84,8 +86,6 @@ fn a_limit_of_zero_admits_nobody() {
         Case::client("reset", &stage::from_client(CLIENT, SYN))
             .before(limit(ACCEPTED))
             .answered(refusal_of(&stage::from_client(CLIENT, SYN)), DropReason::ConnectionLimit),
-        Case::client("silence", &syn())
-            .before(limit(ACCEPTED | SILENT))
-            .dropped(DropReason::ConnectionLimit),
+        Case::client("silence", &syn()).before(limit(ACCEPTED | SILENT)).dropped(DropReason::ConnectionLimit),
     ]);
 }

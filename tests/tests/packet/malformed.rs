@@ -5,9 +5,9 @@ use std::net::SocketAddrV4;
 
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::{Datagram, ETHERNET_LEN, Segment};
+
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, HOST_ADDRESS, PROVIDER, SOURCE};
-
 use crate::table::{Case, check, client_data, established, first_source_port, on_each_hook, syn};
 
 const VERSION_AND_LENGTH: usize = ETHERNET_LEN;
@@ -87,9 +87,7 @@ fn ip_options_go_through_at_every_length() {
 #[test]
 fn tcp_options_and_payload_go_through_untouched() {
     let translated = |segment: Segment| {
-        move |gateway: &Gateway| {
-            stage::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build()
-        }
+        move |gateway: &Gateway| stage::to_backend(&segment, gateway.source_port(CLIENT).unwrap()).build()
     };
     check((0..=10).flat_map(|words| {
         let options = Segment { options: vec![1; words * 4], ..syn() };
@@ -97,8 +95,10 @@ fn tcp_options_and_payload_go_through_untouched() {
         let with_data = Segment { payload: vec![0xab; words * 7 + 1], ..options.clone() };
         let both = Segment { ip_options: vec![1; 40], ..with_data.clone() };
         [
-            Case::client(format!("TCP header of {} bytes", 20 + words * 4), &options).sent(translated(options.clone())),
-            Case::client(format!("and data of {} bytes", words * 7 + 1), &with_data).sent(translated(with_data.clone())),
+            Case::client(format!("TCP header of {} bytes", 20 + words * 4), &options)
+                .sent(translated(options.clone())),
+            Case::client(format!("and data of {} bytes", words * 7 + 1), &with_data)
+                .sent(translated(with_data.clone())),
             Case::client("and all IP options", &both).sent(translated(both.clone())),
         ]
     }));
@@ -145,5 +145,7 @@ fn fragments_are_dropped() {
 #[test]
 fn a_source_of_ours_opens_nothing() {
     let from_source = Segment { source: SocketAddrV4::new(SOURCE, 5_000), ..syn() };
-    check([Case::client("source address that backends see", &from_source).dropped(DropReason::ReservedSource)]);
+    check([
+        Case::client("source address that backends see", &from_source).dropped(DropReason::ReservedSource)
+    ]);
 }

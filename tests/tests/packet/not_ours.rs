@@ -4,9 +4,9 @@
 use vpcep_common::attachment::attachment_flags;
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::ethernet;
+
 use crate::runner::Hook;
 use crate::stage::{CLIENT_MAC, CONSUMER, UNATTACHED};
-
 use crate::table::{Case, check, syn};
 
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -38,7 +38,11 @@ fn other_ethertypes_pass() {
     };
     check([
         Case::new("LLDP", CONSUMER, ethernet(CONSUMER.mac, CLIENT_MAC, ETHERTYPE_LLDP, &[0; 46])),
-        Case::new("802.3 length instead of a type", CONSUMER, ethernet(CONSUMER.mac, CLIENT_MAC, 46, &[0; 46])),
+        Case::new(
+            "802.3 length instead of a type",
+            CONSUMER,
+            ethernet(CONSUMER.mac, CLIENT_MAC, 46, &[0; 46]),
+        ),
         // TC sees tags outside of the frame, where this one would be of an
         // unknown VLAN; inside it is a second tag.
         Case::new("802.1Q tag in the frame", CONSUMER, tagged),
@@ -50,14 +54,16 @@ fn ipv6_stays_on_the_link() {
     let unicast = ipv6([0x20, 0x01]);
     check([
         Case::new("unicast", CONSUMER, unicast.clone()).dropped_unattributed(DropReason::NotForwarded),
-        Case::new("unique local", CONSUMER, ipv6([0xfd, 0x00])).dropped_unattributed(DropReason::NotForwarded),
+        Case::new("unique local", CONSUMER, ipv6([0xfd, 0x00]))
+            .dropped_unattributed(DropReason::NotForwarded),
         Case::new("next to link-local", CONSUMER, ipv6([0xfe, 0xc0]))
             .dropped_unattributed(DropReason::NotForwarded),
         Case::new("link-local", CONSUMER, ipv6([0xfe, 0x80])),
         Case::new("end of link-local", CONSUMER, ipv6([0xfe, 0xbf])),
         Case::new("multicast", CONSUMER, ipv6([0xff, 0x02])),
         Case::new("unicast where the host has an address", CONSUMER, unicast.clone()).before(|gateway, _| {
-            gateway.set_attachment(CONSUMER, attachment_flags::TAKES_XDP_FRAMES | attachment_flags::HOST_IPV6);
+            gateway
+                .set_attachment(CONSUMER, attachment_flags::TAKES_XDP_FRAMES | attachment_flags::HOST_IPV6);
         }),
         // The kernel refuses to run TC on less than an IPv6 header.
         Case::new("cut before the destination", CONSUMER, unicast[..39].to_vec()).only(Hook::Xdp).vanishes(),

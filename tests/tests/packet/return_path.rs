@@ -7,9 +7,9 @@ use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, Segment};
+
 use crate::runner::{Gateway, Hook};
 use crate::stage::{self, BACKEND, CLIENT, ENDPOINT, PROVIDER, SOURCE, STRANGER};
-
 use crate::table::{
     Case, backend_data, backend_sends, check, client_sends, established, first_source_port, on_each_hook,
     refusal_of, syn,
@@ -68,9 +68,13 @@ fn only_the_sessions_backend_may_answer() {
         case("a forged RST of an equal VPC", STRANGER, stage::from_backend(port, RST))
             .dropped(DropReason::WrongVpc)
             .after(is_established),
-        case("a forged RST of another port", PROVIDER, Segment { source: other_port, ..stage::from_backend(port, RST) })
-            .dropped(DropReason::WrongBackend)
-            .after(is_established),
+        case(
+            "a forged RST of another port",
+            PROVIDER,
+            Segment { source: other_port, ..stage::from_backend(port, RST) },
+        )
+        .dropped(DropReason::WrongBackend)
+        .after(is_established),
         case("hop limit runs out", PROVIDER, Segment { ttl: 1, ..backend_data(port) })
             .dropped(DropReason::TtlExceeded),
     ]);
@@ -90,7 +94,8 @@ fn the_provider_cannot_open() {
             .sent(move |_| reset.build())
             .counts(NO_ENDPOINT, DropReason::Unsolicited)
     };
-    let outside = Segment { destination: SocketAddrV4::new([198, 19, 200, 9].into(), 5_000), ..backend_data(1) };
+    let outside =
+        Segment { destination: SocketAddrV4::new([198, 19, 200, 9].into(), 5_000), ..backend_data(1) };
     check([
         silent("SYN", stage::from_backend(5_000, SYN)),
         silent("SYN to a port below 1024", stage::from_backend(22, SYN)),
@@ -106,12 +111,15 @@ fn the_provider_cannot_open() {
 
 #[test]
 fn a_live_session_is_no_way_in_for_a_syn() {
-    check([Case::backend("SYN of the backend to a live source port", &stage::from_backend(first_source_port(), SYN))
-        .before(open)
-        // It cannot be told from a simultaneous open: it is translated, the
-        // client's stack answers it, and the session is not changed by it.
-        .sent(|_| stage::to_client(&stage::from_backend(first_source_port(), SYN), CLIENT).build())
-        .after(is_established)]);
+    check([Case::backend(
+        "SYN of the backend to a live source port",
+        &stage::from_backend(first_source_port(), SYN),
+    )
+    .before(open)
+    // It cannot be told from a simultaneous open: it is translated, the
+    // client's stack answers it, and the session is not changed by it.
+    .sent(|_| stage::to_client(&stage::from_backend(first_source_port(), SYN), CLIENT).build())
+    .after(is_established)]);
 }
 
 #[test]
@@ -122,7 +130,8 @@ fn only_tcp_comes_back() {
         ..Datagram::new(*BACKEND.ip(), SOURCE, 17, &[0x1f, 0x90, 0x13, 0x88, 0, 8, 0, 0])
     };
     check([
-        Case::new("UDP to a source address", PROVIDER, udp.build()).dropped_unattributed(DropReason::Protocol),
+        Case::new("UDP to a source address", PROVIDER, udp.build())
+            .dropped_unattributed(DropReason::Protocol),
         Case::new("ICMP to a source address", PROVIDER, Datagram { protocol: 1, ..udp.clone() }.build())
             .dropped_unattributed(DropReason::Protocol),
     ]);

@@ -145,12 +145,15 @@ impl Gateway {
         let mut ebpf = loader.load(OBJECT).context("cannot create the maps")?;
         // The verifier is what takes time, so a hook that is not run is left out.
         for name in hooks.iter().map(|hook| hook.program()).chain([programs::REAP]) {
-            let program = ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
+            let program =
+                ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
             match program {
                 Program::Xdp(program) => program.load(),
                 Program::SchedClassifier(program) => program.load(),
                 Program::RawTracePoint(program) => program.load(),
-                other => bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type()),
+                other => {
+                    bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type())
+                }
             }
             .with_context(|| format!("cannot load program {name}"))?;
         }
@@ -173,7 +176,8 @@ impl Gateway {
                 ..TestRunOptions::new()
             },
         );
-        let (code, len, _) = result.unwrap_or_else(|e| panic!("run {hook:?} on {} bytes: {e:#}", frame.len()));
+        let (code, len, _) =
+            result.unwrap_or_else(|e| panic!("run {hook:?} on {} bytes: {e:#}", frame.len()));
         out.truncate(len);
         let verdict = hook.verdict(code).unwrap_or_else(|| panic!("{hook:?} returned {code}"));
         Outcome { verdict, frame: out }
@@ -206,14 +210,30 @@ impl Gateway {
     /// # Panics
     /// When more slots are listed than one run takes, or the kernel refuses.
     pub fn reap(&mut self, slots: &[u32]) -> u32 {
+        self.list_for_reaper(slots);
+        self.run_reaper(slots.len())
+    }
+
+    /// Lists slots for the reaper.
+    ///
+    /// # Panics
+    /// When they are more than one run takes.
+    pub fn list_for_reaper(&mut self, slots: &[u32]) {
         let mut list = self.array::<u64>(maps::REAP_LIST);
         for (i, slot) in slots.iter().enumerate() {
             list.set(i as u32, u64::from(*slot), 0).expect("one run takes REAP_BATCH slots");
         }
+    }
+
+    /// Runs the reaper over the first `count` slots of its list; how many it freed.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn run_reaper(&self, count: usize) -> u32 {
         let program = self.ebpf.program(programs::REAP).expect("the object has the reaper");
         let program = <&RawTracePoint>::try_from(program).expect("the reaper is a raw tracepoint program");
         let mut options = RawTracePointRunOptions::new();
-        options.args[0] = slots.len() as u64;
+        options.args[0] = count as u64;
         program.test_run(options).expect("the reaper runs").return_value
     }
 
@@ -332,11 +352,7 @@ fn enter_namespace() -> Result<()> {
     }
     // SAFETY: no memory is involved; the namespace is this thread's alone.
     let status = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    ensure!(
-        status == 0,
-        "cannot make a network namespace (root may): {}",
-        std::io::Error::last_os_error()
-    );
+    ensure!(status == 0, "cannot make a network namespace (root may): {}", std::io::Error::last_os_error());
     let mut ip = Command::new("ip")
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
@@ -345,7 +361,10 @@ fn enter_namespace() -> Result<()> {
     let mut batch = ip.stdin.take().context("ip has no standard input")?;
     for ifindex in crate::stage::INTERFACES {
         let peer = ifindex + 1;
-        writeln!(batch, "link add name if{ifindex} index {ifindex} type veth peer name if{peer} index {peer}")?;
+        writeln!(
+            batch,
+            "link add name if{ifindex} index {ifindex} type veth peer name if{peer} index {peer}"
+        )?;
     }
     std::mem::drop(batch);
     ensure!(ip.wait()?.success(), "ip cannot make veth interfaces: the kernel needs CONFIG_VETH");

@@ -23,8 +23,8 @@ use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::RANGE;
 use vpcep_common::tcp::State;
-
 use vpcep_tests::packet::{Mac, Segment, TCP};
+
 use crate::runner::{Capacity, Gateway, Hook};
 
 /// An interface of the gateway and the VPC behind it.
@@ -61,7 +61,8 @@ pub const PROVIDER: Link = Link {
 /// Another VPC with the provider's ranges.
 pub const STRANGER: Link = Link { attachment: 3, ifindex: 30, vpc: 3, mac: [2, 0, 0, 0, 0, 30], ..PROVIDER };
 /// An interface that is not attached.
-pub const UNATTACHED: Link = Link { attachment: 0, ifindex: 40, vpc: 0, mac: [2, 0, 0, 0, 0, 40], ..PROVIDER };
+pub const UNATTACHED: Link =
+    Link { attachment: 0, ifindex: 40, vpc: 0, mac: [2, 0, 0, 0, 0, 40], ..PROVIDER };
 
 /// Every interface.
 pub const INTERFACES: [u32; 4] = [CONSUMER.ifindex, PROVIDER.ifindex, STRANGER.ifindex, UNATTACHED.ifindex];

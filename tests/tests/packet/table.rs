@@ -4,6 +4,7 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{PSH, Segment};
+
 use crate::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
 use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
 

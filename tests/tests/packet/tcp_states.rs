@@ -7,10 +7,12 @@ use vpcep_common::session::Word;
 use vpcep_common::tcp::Side::{Backend, Client};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_common::tcp::{Side, State};
+
 use crate::runner::{Gateway, Hook};
 use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
-
-use crate::table::{Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn};
+use crate::table::{
+    Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn,
+};
 
 type Steps = &'static [(Side, u8)];
 
@@ -91,9 +93,19 @@ fn a_handshake_may_go_wrong() {
         ("no answer", &[(Client, SYN)], State::SynSent, 1),
         ("backend refuses", &[(Client, SYN), (Backend, RST | ACK)], State::TimeWait, 0),
         ("backend answers", &[(Client, SYN), (Backend, SYN_ACK)], State::SynReceived, 1),
-        ("SYN-ACK retransmitted", &[(Client, SYN), (Backend, SYN_ACK), (Backend, SYN_ACK)], State::SynReceived, 1),
+        (
+            "SYN-ACK retransmitted",
+            &[(Client, SYN), (Backend, SYN_ACK), (Backend, SYN_ACK)],
+            State::SynReceived,
+            1,
+        ),
         ("client gives up", &[(Client, SYN), (Client, RST)], State::ResetByClient, 1),
-        ("client resets the answer", &[(Client, SYN), (Backend, SYN_ACK), (Client, RST)], State::ResetByClient, 1),
+        (
+            "client resets the answer",
+            &[(Client, SYN), (Backend, SYN_ACK), (Client, RST)],
+            State::ResetByClient,
+            1,
+        ),
         ("simultaneous open is the consumer's only", &[(Client, SYN), (Backend, SYN)], State::SynSent, 1),
     ];
     for (name, steps, state, counted) in TABLE {

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT, WHITELIST};
 use vpcep_tests::packet::Segment;
+
 use crate::runner::Gateway;
 use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
-
 use crate::table::{Case, check, refusal_of, syn};
 
 const ANOTHER_ENDPOINT: u32 = 2;
