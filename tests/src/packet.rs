@@ -243,7 +243,7 @@ impl Segment {
         tcp.extend(self.destination.port().to_be_bytes());
         tcp.extend(self.sequence.to_be_bytes());
         tcp.extend(self.acknowledgement.to_be_bytes());
-        tcp.extend([(header_len / 4 << 4) as u8, self.flags]);
+        tcp.extend([((header_len / 4) << 4) as u8, self.flags]);
         tcp.extend(self.window.to_be_bytes());
         tcp.extend([0; 4]);
         tcp.extend(&self.options);

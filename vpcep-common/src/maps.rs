@@ -33,8 +33,21 @@ pub const REAP_LIST: &str = "REAP_LIST";
 
 /// Every map, in the order `vpcep status` lists them.
 pub const ALL: [&str; 15] = [
-    SLOTS, FLOWS, ENDPOINTS, POLICIES, RINGS, BACKENDS, ACL, INTERFACES, ATTACHMENTS, NEIGHBOURS, NEXT_HOPS,
-    CONNECTIONS, TRAFFIC, SETTINGS, REAP_LIST,
+    SLOTS,
+    FLOWS,
+    ENDPOINTS,
+    POLICIES,
+    RINGS,
+    BACKENDS,
+    ACL,
+    INTERFACES,
+    ATTACHMENTS,
+    NEIGHBOURS,
+    NEXT_HOPS,
+    CONNECTIONS,
+    TRAFFIC,
+    SETTINGS,
+    REAP_LIST,
 ];
 
 const _: () = {

@@ -144,8 +144,9 @@ mod tests {
     /// RFC 4787 REQ-2: one client and endpoint, one source address.
     #[test]
     fn flows_of_one_client_pair_to_one_address() {
-        let addresses: BTreeSet<_> =
-            (0..1_000).map(|port| Probe::new([1, 2], &flow(0x0a00_00b6, port), SHARD).slot(0) >> 16).collect();
+        let addresses: BTreeSet<_> = (0..1_000)
+            .map(|port| Probe::new([1, 2], &flow(0x0a00_00b6, port), SHARD).slot(0) >> 16)
+            .collect();
         assert_eq!(addresses.len(), 1);
         let clients: BTreeSet<_> =
             (0..1_000).map(|client| Probe::new([1, 2], &flow(client, 7), SHARD).slot(0) >> 16).collect();

@@ -127,7 +127,11 @@ impl State {
     pub const fn is_over(self) -> bool {
         matches!(
             self,
-            Self::LastFinClient | Self::LastFinBackend | Self::TimeWait | Self::ResetByClient | Self::ResetByBackend
+            Self::LastFinClient
+                | Self::LastFinBackend
+                | Self::TimeWait
+                | Self::ResetByClient
+                | Self::ResetByBackend
         )
     }
 
@@ -152,7 +156,9 @@ impl State {
         }
         if flags & flags::FIN != 0 {
             return match (self, from_client) {
-                (Self::SynSent | Self::SynReceived | Self::Established | Self::ResetByClient, true) => Self::FinClient,
+                (Self::SynSent | Self::SynReceived | Self::Established | Self::ResetByClient, true) => {
+                    Self::FinClient
+                }
                 (Self::SynReceived | Self::Established | Self::ResetByBackend, false) => Self::FinBackend,
                 (Self::FinBackend, true) => Self::LastFinClient,
                 (Self::FinClient, false) => Self::LastFinBackend,
@@ -161,7 +167,9 @@ impl State {
         }
         if flags & flags::ACK != 0 {
             return match (self, from_client) {
-                (Self::SynReceived | Self::ResetByClient, true) | (Self::ResetByBackend, false) => Self::Established,
+                (Self::SynReceived | Self::ResetByClient, true) | (Self::ResetByBackend, false) => {
+                    Self::Established
+                }
                 (Self::LastFinBackend, true) | (Self::LastFinClient, false) => Self::TimeWait,
                 _ => self,
             };
@@ -186,7 +194,8 @@ mod tests {
     use super::flags::*;
     use super::*;
 
-    const PACKETS: [(&str, u8); 5] = [("SYN", SYN), ("SYN-ACK", SYN | ACK), ("ACK", ACK), ("FIN", FIN | ACK), ("RST", RST)];
+    const PACKETS: [(&str, u8); 5] =
+        [("SYN", SYN), ("SYN-ACK", SYN | ACK), ("ACK", ACK), ("FIN", FIN | ACK), ("RST", RST)];
 
     /// For each state, what each packet leads to: from the client, then from the backend.
     const TABLE: [(State, [State; 5], [State; 5]); 11] = [
@@ -244,7 +253,11 @@ mod tests {
         for (state, client, backend) in TABLE {
             for (i, (name, flags)) in PACKETS.iter().enumerate() {
                 assert_eq!(state.step(Side::Client, *flags), client[i], "{state:?} + {name} from the client");
-                assert_eq!(state.step(Side::Backend, *flags), backend[i], "{state:?} + {name} from the backend");
+                assert_eq!(
+                    state.step(Side::Backend, *flags),
+                    backend[i],
+                    "{state:?} + {name} from the backend"
+                );
             }
         }
     }

@@ -4,8 +4,8 @@ use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, NO_ENDPOINT, policy};
 
-use crate::atomic;
 use crate::acl;
+use crate::atomic;
 use crate::maps::{ENDPOINTS, POLICIES};
 use crate::parse::Headers;
 use crate::verdict::Refusal;

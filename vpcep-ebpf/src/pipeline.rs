@@ -265,7 +265,8 @@ fn forward_new<P: Packet>(
             }),
         };
     };
-    let policy = Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
+    let policy =
+        Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
     if !is_opening {
         return Err(policy.refuse(DropReason::NoSession));
     }
@@ -385,7 +386,8 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     if !is_from_backend {
         return Err(Refusal::of(endpoint, DropReason::WrongBackend));
     }
-    let out = neighbour::attachment(u32::from(back)).ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
+    let out =
+        neighbour::attachment(u32::from(back)).ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
     // The handshake tells how the backend's packets are to be treated.
     if headers.flags & flags::SYN != 0 {
         if !packet.can_keep_checksum(headers) {
@@ -399,7 +401,8 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     if !packet.can_leave(scene.attachment, out) || !packet.handles(is_left) {
         return Ok(Decision::Done(Verdict::Pass));
     }
-    let to = Rewrite { source_mac: out.mac, destination_mac, source, source_port, destination, destination_port };
+    let to =
+        Rewrite { source_mac: out.mac, destination_mac, source, source_port, destination, destination_port };
     if let Err(refusal) = check_policy(&session) {
         let is_told = session.word.is_told();
         session.cut();

@@ -48,7 +48,8 @@ fn reap(context: &RawTracePointContext, settings: &Settings, number: u32, now: u
     let mut allowed = settings.idle[session.word.tcp_bits()];
     // Nothing flows through an endpoint that is not accepted: its sessions go
     // as fast as reset ones.
-    let accepted = endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
+    let accepted =
+        endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
     if !accepted {
         allowed = allowed.min(settings.idle[State::ResetByBackend as usize]);
     }

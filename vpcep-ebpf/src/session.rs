@@ -133,7 +133,11 @@ impl Session {
     #[inline(always)]
     pub fn recycle(&self, endpoint: u32) -> Option<Claim> {
         let claimed = self.word.claimed(endpoint);
-        self.replace(self.word, claimed).then_some(Claim { number: self.number, slot: self.slot, word: claimed })
+        self.replace(self.word, claimed).then_some(Claim {
+            number: self.number,
+            slot: self.slot,
+            word: claimed,
+        })
     }
 }
 
@@ -200,7 +204,13 @@ pub struct Opening {
 /// (`indexed`), and makes it live. When the index refuses, the slot is given
 /// back and the count undone.
 #[inline(always)]
-pub fn publish(claim: &Claim, flow: &FlowKey, opening: &Opening, indexed: bool, now: u32) -> Result<Session, DropReason> {
+pub fn publish(
+    claim: &Claim,
+    flow: &FlowKey,
+    opening: &Opening,
+    indexed: bool,
+    now: u32,
+) -> Result<Session, DropReason> {
     // SAFETY: a pointer into the map, and the slot is ours while its word says
     // CLAIMED: readers give up on that word.
     let slot = unsafe { &mut *claim.slot };

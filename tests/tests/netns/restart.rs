@@ -34,7 +34,7 @@ fn set_up(world: &mut World) -> Result<Setting> {
 }
 
 fn download_outlives_restart_and_crash(world: &mut World) -> Result<()> {
-    let Setting { account, clients, endpoint, address, .. } = set_up(world)?;
+    let Setting { account, clients, endpoint, address, _nginx } = set_up(world)?;
     let file = world.directory().join("download");
     let url = format!("http://{address}/slow/file");
     let mut download = clients.host.patient_download(&url, &file)?;
@@ -64,7 +64,7 @@ fn download_outlives_restart_and_crash(world: &mut World) -> Result<()> {
 }
 
 fn everything_is_there_again_after_a_crash(world: &mut World) -> Result<()> {
-    let Setting { account, clients, endpoint, address, .. } = set_up(world)?;
+    let Setting { account, clients, endpoint, address, _nginx } = set_up(world)?;
     let before = account.show(&endpoint)?;
     world.daemon.kill()?;
     world.daemon.start()?;
@@ -82,7 +82,7 @@ fn everything_is_there_again_after_a_crash(world: &mut World) -> Result<()> {
 }
 
 fn detach_leaves_nothing_in_the_kernel(world: &mut World) -> Result<()> {
-    let Setting { clients, address, .. } = set_up(world)?;
+    let Setting { clients, address, _nginx, .. } = set_up(world)?;
     world.daemon.stop()?;
     let url = format!("http://{address}/");
     ensure!(clients.host.curl(&[&url])?.is_ok(), "the data plane stopped with the controller");

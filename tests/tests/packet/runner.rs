@@ -54,7 +54,7 @@ impl Hook {
 
     /// Reads a return code: `enum xdp_action`, or `TC_ACT_*`, of
     /// include/uapi/linux.
-    fn verdict(self, code: u32) -> Option<Verdict> {
+    pub fn verdict(self, code: u32) -> Option<Verdict> {
         match (self, code) {
             (Self::Xdp, 1) | (Self::Tc, 2) => Some(Verdict::Drop),
             (Self::Xdp, 2) | (Self::Tc, 0) => Some(Verdict::Pass),
@@ -65,7 +65,7 @@ impl Hook {
 
     /// The context that says where a frame came in: `struct xdp_md`, of which
     /// `data_end` must be the frame's length, or `struct __sk_buff`.
-    fn context(self, ifindex: u32, frame_len: usize) -> Vec<u8> {
+    pub fn context(self, ifindex: u32, frame_len: usize) -> Vec<u8> {
         let (len, fields): (usize, &[(usize, u32)]) = match self {
             Self::Xdp => (24, &[(4, frame_len as u32), (12, ifindex)]),
             Self::Tc => (192, &[(40, ifindex)]),
@@ -183,20 +183,13 @@ impl Gateway {
         Outcome { verdict, frame: out }
     }
 
-    /// Runs a frame `repeat` times and returns the mean duration. The kernel
-    /// does not restore the frame in between: only a program that leaves it
-    /// alone sees the same input every time.
+    /// Runs a program with these options; its return code, the length of the
+    /// frame that came out, and the mean duration of the runs. The kernel does
+    /// not restore the frame between repeated runs.
     ///
     /// # Errors
-    /// When the kernel refuses the run.
-    pub fn time(&self, hook: Hook, ifindex: u32, frame: &[u8], repeat: u32) -> Result<Duration> {
-        let context = hook.context(ifindex, frame.len());
-        let options =
-            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), repeat, ..TestRunOptions::new() };
-        Ok(self.test_run(hook, options)?.2)
-    }
-
-    fn test_run(&self, hook: Hook, options: TestRunOptions<'_>) -> Result<(u32, usize, Duration)> {
+    /// When the kernel refuses the run, or the hook was not loaded.
+    pub fn test_run(&self, hook: Hook, options: TestRunOptions<'_>) -> Result<(u32, usize, Duration)> {
         let program = self.ebpf.program(hook.program()).context("the object lacks the program")?;
         let result = match hook {
             Hook::Xdp => <&Xdp>::try_from(program)?.test_run(options)?,

@@ -2,10 +2,11 @@
 //! the MTU (GSO), have headers that are not accessible yet, carry their VLAN tag
 //! outside of the bytes, and leave their TCP checksum to be completed.
 
-use aya_ebpf::helpers::generated::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
-};
 use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
+use aya_ebpf::helpers::generated::{
+    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
+    bpf_skb_vlan_push,
+};
 use aya_ebpf::programs::TcContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
@@ -71,7 +72,9 @@ impl Packet for TcPacket {
     fn update_tcp_checksum(&mut self, offset: usize, addresses: u32, ports: u32) {
         let skb = self.context.skb.skb;
         // SAFETY: the context of this run; offsets are checked by the helper.
-        unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(addresses), u64::from(BPF_F_PSEUDO_HDR)) };
+        unsafe {
+            bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(addresses), u64::from(BPF_F_PSEUDO_HDR))
+        };
         // SAFETY: as above.
         unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(ports), 0) };
     }

@@ -106,7 +106,8 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool {
         to.vlan == 0
-            && (from.flags & attachment_flags::XDP_GENERIC != 0 || to.flags & attachment_flags::TAKES_XDP_FRAMES != 0)
+            && (from.flags & attachment_flags::XDP_GENERIC != 0
+                || to.flags & attachment_flags::TAKES_XDP_FRAMES != 0)
     }
 
     #[inline(always)]

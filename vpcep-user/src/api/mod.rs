@@ -1,22 +1,22 @@
 //! The HTTP API: what may be asked, and how answers look.
 //!
 //! Owns the router, authentication, paging, wire forms and the one table from
-//! errors to codes ([`error`]). Every rule is [`crate::controller`]'s.
+//! errors to codes ([`mod@error`]). Every rule is [`crate::controller`]'s.
 //!
 //! | path | file |
 //! |---|---|
-//! | `/`, `/v1` | [`versions`] |
-//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | [`services`] |
-//! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | [`connections`] |
-//! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | [`permissions`] |
-//! | `/v1/{project_id}/vpc-endpoints[/{id}]` | [`endpoints`] |
-//! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | [`quotas`] |
-//! | `/v1/{project_id}/vpcs`, `subnets` | [`networks`] |
-//! | `/v1/{project_id}/backends` | [`backends`] |
-//! | `/v1/{project_id}/sessions`, `stats`, `explain` | [`observe`] |
-//! | `/operator/v1/accounts` | [`accounts`] |
-//! | `/operator/v1/attachments` | [`attachments`] |
-//! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | [`operator`] |
+//! | `/`, `/v1` | `versions.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
+//! | `/v1/{project_id}/vpc-endpoints[/{id}]` | `endpoints.rs` |
+//! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | `quotas.rs` |
+//! | `/v1/{project_id}/vpcs`, `subnets` | `networks.rs` |
+//! | `/v1/{project_id}/backends` | `backends.rs` |
+//! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
+//! | `/operator/v1/accounts` | `accounts.rs` |
+//! | `/operator/v1/attachments` | `attachments.rs` |
+//! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.
@@ -48,7 +48,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::HeaderValue;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use crate::controller::{ControlError, Controller, State, Tx};
@@ -121,7 +121,7 @@ impl App {
         let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
         let (value, effect) = written.value;
         if effect == Effect::Reconcile && !self.controller.covered(written.version, COVER_WAIT).await {
-            error!(version = written.version, "answered before the data plane had the change");
+            warn!(version = written.version, "answered before the data plane had the change");
         }
         Ok(value)
     }
@@ -209,3 +209,6 @@ async fn identify(request: Request, next: Next) -> Response {
 fn deleted() -> Response {
     http::StatusCode::NO_CONTENT.into_response()
 }
+
+#[cfg(test)]
+mod tests;

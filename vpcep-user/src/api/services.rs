@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::auth::{Caller, InProject};
+use super::auth::InProject;
 use super::error::ApiError;
 use super::request::{Body, Id, Params, contains, only, require, unset};
 use super::{App, deleted};
@@ -287,7 +287,6 @@ pub async fn public(_: InProject, params: Params) -> Result<Json<Value>, ApiErro
 /// `GET /describe`: what anybody may know of a service whose full name or id they
 /// have.
 pub async fn describe(
-    _: Caller,
     _: InProject,
     Context(app): Context<App>,
     params: Params,

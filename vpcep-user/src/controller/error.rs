@@ -125,7 +125,7 @@ pub enum ControlError {
         status: &'static str,
     },
     /// The service's state forbids a change of it.
-    #[error("endpoint service {id} is {status} and cannot be changed, it must be available")]
+    #[error("endpoint service {id} is {status} and cannot be changed")]
     ServiceFrozen {
         /// The service.
         id: ServiceId,

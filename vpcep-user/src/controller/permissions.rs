@@ -1,7 +1,7 @@
 //! Who may connect to a service.
 
 use super::error::ControlError;
-use super::services::available;
+use super::services::changeable;
 use super::state::{Scope, Tx};
 use crate::model::{
     Description, MAX_PERMISSIONS, Permission, PermissionEntry, PermissionId, Service, ServiceId,
@@ -11,14 +11,14 @@ use crate::model::{
 /// given. One that is there already is left as it is.
 ///
 /// # Errors
-/// When the service is not there or not available, or would have too many.
+/// When the service is not there or is being deleted, or would have too many.
 pub fn add(
     tx: &mut Tx<'_>,
     scope: Scope,
     id: ServiceId,
     permissions: Vec<(Permission, Description)>,
 ) -> Result<Vec<PermissionEntry>, ControlError> {
-    let mut service = available(tx.state, scope, id)?.clone();
+    let mut service = changeable(tx.state, scope, id)?.clone();
     let mut answer = Vec::new();
     for (permission, description) in permissions {
         if let Some(known) = service.permissions.iter().find(|entry| entry.permission == permission) {
@@ -42,14 +42,14 @@ pub fn add(
 /// that are there stay.
 ///
 /// # Errors
-/// When the service is not there or not available.
+/// When the service is not there or is being deleted.
 pub fn remove(
     tx: &mut Tx<'_>,
     scope: Scope,
     id: ServiceId,
     permissions: &[Permission],
 ) -> Result<(), ControlError> {
-    let mut service = available(tx.state, scope, id)?.clone();
+    let mut service = changeable(tx.state, scope, id)?.clone();
     service.permissions.retain(|entry| !permissions.contains(&entry.permission));
     save(tx, service);
     Ok(())
@@ -65,7 +65,7 @@ pub fn remove_by_id(
     id: ServiceId,
     ids: &[PermissionId],
 ) -> Result<Vec<PermissionEntry>, ControlError> {
-    let mut service = available(tx.state, scope, id)?.clone();
+    let mut service = changeable(tx.state, scope, id)?.clone();
     if let Some(absent) = ids.iter().find(|id| service.permissions.iter().all(|entry| entry.id != **id)) {
         return Err(ControlError::NotFound { kind: "permission", id: absent.to_string() });
     }
@@ -86,7 +86,7 @@ pub fn describe(
     permission: PermissionId,
     description: Description,
 ) -> Result<PermissionEntry, ControlError> {
-    let mut service = available(tx.state, scope, id)?.clone();
+    let mut service = changeable(tx.state, scope, id)?.clone();
     let entry = service.permissions.iter_mut().find(|entry| entry.id == permission);
     let entry =
         entry.ok_or_else(|| ControlError::NotFound { kind: "permission", id: permission.to_string() })?;

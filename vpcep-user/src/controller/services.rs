@@ -107,7 +107,7 @@ fn refuse_port_clash(
 /// Changes a service.
 ///
 /// # Errors
-/// When it is not there or not available; when backend and ports do not fit, as
+/// When it is not there or is being deleted; when backend and ports do not fit, as
 /// for [`create`].
 pub fn update(
     tx: &mut Tx<'_>,
@@ -116,7 +116,7 @@ pub fn update(
     change: ServiceChange,
 ) -> Result<Service, ControlError> {
     let ServiceChange { approval_enabled, name, ports, backend, description } = change;
-    let mut service = available(tx.state, scope, id)?.clone();
+    let mut service = changeable(tx.state, scope, id)?.clone();
     if let Some(backend) = backend {
         let backend = named_backend(tx.state, Scope::Project(service.project), backend, service.vpc)?;
         service.backend = backend.id;
@@ -134,10 +134,10 @@ pub fn update(
     Ok(service)
 }
 
-/// A service that may be changed.
-pub(super) fn available(state: &State, scope: Scope, id: ServiceId) -> Result<&Service, ControlError> {
+/// A service that may be changed: any but one on its way out.
+pub(super) fn changeable(state: &State, scope: Scope, id: ServiceId) -> Result<&Service, ControlError> {
     let service = state.find::<Service>(scope, id)?;
-    if service.status != ServiceStatus::Available {
+    if service.status == ServiceStatus::Deleting {
         return Err(ControlError::ServiceFrozen { id, status: service.status.as_str() });
     }
     Ok(service)

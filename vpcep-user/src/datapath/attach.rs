@@ -112,12 +112,7 @@ impl Links {
     ///
     /// # Errors
     /// A text for the operator.
-    pub fn attach(
-        &self,
-        ebpf: &mut Ebpf,
-        link: &Link,
-        hook: Hook,
-    ) -> Result<TcKind, String> {
+    pub fn attach(&self, ebpf: &mut Ebpf, link: &Link, hook: Hook) -> Result<TcKind, String> {
         let kind = self.attach_tc(ebpf, link).map_err(|error| describe("TC", link, &error))?;
         for (other, name) in [(Hook::Xdp, "xdp"), (Hook::XdpGeneric, "xdpgeneric")] {
             let path = self.path(link.ifindex, name);
@@ -184,7 +179,9 @@ impl Links {
 fn pinned(path: &Path) -> Result<Option<FdLink>, ProgramError> {
     match PinnedLink::from_pin(path) {
         Ok(link) => Ok(Some(FdLink::from(link))),
-        Err(LinkError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == io::ErrorKind::NotFound => {
+        Err(LinkError::SyscallError(SyscallError { io_error, .. }))
+            if io_error.kind() == io::ErrorKind::NotFound =>
+        {
             Ok(None)
         }
         Err(error) => Err(link_error(error)),
@@ -259,7 +256,15 @@ mod tests {
     use super::*;
 
     fn link(is_virtual: bool, has_xdp: bool, strips_vlan_tags: bool) -> Link {
-        Link { name: "eth1".into(), ifindex: 7, is_virtual, has_xdp, strips_vlan_tags, mtu: 1500, ..Link::default() }
+        Link {
+            name: "eth1".into(),
+            ifindex: 7,
+            is_virtual,
+            has_xdp,
+            strips_vlan_tags,
+            mtu: 1500,
+            ..Link::default()
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ use super::maps::{Mapped, Maps};
 use super::object::programs;
 use super::sweep::{self, Recount, Sweep};
 use super::{
-    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo, load,
+    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, MapStatus, Neighbour,
+    SessionInfo, load,
 };
 use crate::model::{AttachmentId, EndpointId};
 use crate::net::arp::{Request, Requester};
@@ -102,10 +103,11 @@ impl BpfDatapath {
         let loaded = load::load(settings)?;
         let mapped = Arc::clone(&loaded.maps.mapped);
         let log = loaded.log;
-        let links = Links::new(&load::pin_directory(&settings.bpffs)).map_err(|source| DatapathError::System {
-            action: format!("make a directory for links in {}", settings.bpffs.display()),
-            source,
-        })?;
+        let links =
+            Links::new(&load::pin_directory(&settings.bpffs)).map_err(|source| DatapathError::System {
+                action: format!("make a directory for links in {}", settings.bpffs.display()),
+                source,
+            })?;
         let memory: u64 = loaded.maps.sizes.iter().map(|(_, _, bytes)| bytes).sum();
         tracing::info!(
             snat_range = %settings.snat_range,
@@ -210,13 +212,13 @@ fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
 }
 
 fn reap(shared: &Shared, slots: &[u32]) -> Result<u32, DatapathError> {
-    let failed =
-        |source| DatapathError::Program { action: "run", program: programs::REAP, source };
+    let failed = |source| DatapathError::Program { action: "run", program: programs::REAP, source };
     let state = shared.lock();
     for (i, slot) in (0..).zip(slots) {
         shared.mapped.reap_list.set(i, u64::from(*slot));
     }
-    let program = state.ebpf.program(programs::REAP).ok_or_else(|| failed(aya::programs::ProgramError::NotLoaded))?;
+    let program =
+        state.ebpf.program(programs::REAP).ok_or_else(|| failed(aya::programs::ProgramError::NotLoaded))?;
     let program: &RawTracePoint = program.try_into().map_err(failed)?;
     let mut options = RawTracePointRunOptions::new();
     options.args[0] = slots.len() as u64;
@@ -330,7 +332,8 @@ impl Datapath for BpfDatapath {
                 number => number.copied(),
             },
         };
-        let owners: HashMap<u32, EndpointId> = state.numbers.iter().map(|(id, number)| (*number, *id)).collect();
+        let owners: HashMap<u32, EndpointId> =
+            state.numbers.iter().map(|(id, number)| (*number, *id)).collect();
         drop(state);
         let slots = &self.shared.mapped.slots;
         let mut found: Vec<(u32, Slot)> = (0..slots.len())
@@ -351,7 +354,8 @@ impl Datapath for BpfDatapath {
 
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
         let state = self.shared.lock();
-        let backend = state.observed.backends.values().find(|b| b.vpc == vpc && Ipv4Addr::from(b.address) == address);
+        let backend =
+            state.observed.backends.values().find(|b| b.vpc == vpc && Ipv4Addr::from(b.address) == address);
         let Some(next_hop) = backend.map(|b| u32::from(b.next_hop)).filter(|number| *number != 0) else {
             return Ok(Neighbour::Unknown);
         };
@@ -418,12 +422,16 @@ impl BpfDatapath {
     ) -> Result<(Attached, &'static str), String> {
         let link = Link::find(&wanted.interface)?;
         let mut hook = attach::choose(wanted.mode, wanted.vlan, &link)?;
-        let has_vlans =
-            desired.attachments.values().any(|other| other.interface == wanted.interface && other.vlan.is_some());
+        let has_vlans = desired
+            .attachments
+            .values()
+            .any(|other| other.interface == wanted.interface && other.vlan.is_some());
         if has_vlans && hook != Hook::Tc {
             if wanted.mode != AttachMode::Auto {
                 let name = &wanted.interface;
-                return Err(format!("{name} carries VLAN attachments, which are handled at TC: use --mode tc"));
+                return Err(format!(
+                    "{name} carries VLAN attachments, which are handled at TC: use --mode tc"
+                ));
             }
             hook = Hook::Tc;
         }
@@ -440,7 +448,8 @@ impl BpfDatapath {
         ] {
             flags |= if is_set { bit } else { 0 };
         }
-        let attached = Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
+        let attached =
+            Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
         Ok((attached, hook.name(tc)))
     }
 
@@ -484,7 +493,8 @@ impl BpfDatapath {
             }),
             backends: keep(observed.backends.keys(), |number| is_past(orphans.backends.get(number))),
             attachments: keep(observed.attachments.keys(), |number| {
-                is_past(orphans.attachments.get(number)) && named.is_some_and(|s| !s.attachments.contains(number))
+                is_past(orphans.attachments.get(number))
+                    && named.is_some_and(|s| !s.attachments.contains(number))
             }),
         }
     }
@@ -524,7 +534,10 @@ impl BpfDatapath {
     }
 }
 
-fn keep<T: Ord + Copy>(numbers: impl Iterator<Item = impl std::ops::Deref<Target = T>>, is_free: impl Fn(&T) -> bool) -> BTreeSet<T> {
+fn keep<T: Ord + Copy>(
+    numbers: impl Iterator<Item = impl std::ops::Deref<Target = T>>,
+    is_free: impl Fn(&T) -> bool,
+) -> BTreeSet<T> {
     numbers.map(|number| *number).filter(|number| !is_free(number)).collect()
 }
 

@@ -83,7 +83,7 @@ impl Datapath for FakeDatapath {
             .filter(|(id, _)| desired.endpoints.contains_key(id))
             .map(|(id, reason)| (*id, reason.clone()))
             .collect();
-        let active = AttachmentState::Active { hook: "tcx".into() };
+        let active = AttachmentState::Active { hook: "none".into() };
         Ok(Report {
             version: desired.version,
             failed_endpoints,

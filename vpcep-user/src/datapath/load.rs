@@ -76,7 +76,11 @@ pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
     remove_tree(&fresh)?;
     make_directory(&fresh)?;
     let loaded = load_from(settings, shard, &fresh, &capacities, reused)?;
-    std::fs::rename(&fresh, &pins).map_err(system(format!("rename {} to {}", fresh.display(), pins.display())))?;
+    std::fs::rename(&fresh, &pins).map_err(system(format!(
+        "rename {} to {}",
+        fresh.display(),
+        pins.display()
+    )))?;
     Ok(loaded)
 }
 
@@ -134,7 +138,8 @@ fn shard(settings: &DatapathSettings) -> Result<Shard, DatapathError> {
     let range = settings.snat_range;
     let base = u32::from(range.network());
     let len = range.prefix_len();
-    if base >> (32 - RANGE_BITS) != RANGE >> (32 - RANGE_BITS) || !(Shard::MIN_PREFIX_LEN..=32).contains(&len) {
+    if base >> (32 - RANGE_BITS) != RANGE >> (32 - RANGE_BITS) || !(Shard::MIN_PREFIX_LEN..=32).contains(&len)
+    {
         return Err(DatapathError::Setting(format!(
             "snat_range {range} must lie in 198.19.128.0/17 and be a /26 to /32"
         )));
@@ -160,8 +165,11 @@ fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
 /// would end every session in it, which only an operator may decide.
 fn check_pinned(pins: &Path, capacities: &[(&'static str, u32)]) -> Result<(), DatapathError> {
     for (name, wanted) in capacities {
-        let info = MapInfo::from_pin(pins.join(name))
-            .map_err(|source| DatapathError::Map { action: "open the pinned", map: name, source })?;
+        let info = MapInfo::from_pin(pins.join(name)).map_err(|source| DatapathError::Map {
+            action: "open the pinned",
+            map: name,
+            source,
+        })?;
         if info.max_entries() != *wanted {
             return Err(DatapathError::Setting(format!(
                 "table {name} is in the kernel with {} entries and the settings make it {wanted}: run vpcepd --detach \

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 
 use aya::Ebpf;
+use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
-use aya::Pod;
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::counter::{Connections, Traffic};
@@ -200,9 +200,15 @@ impl Maps {
                 self.set_policy(*number, policy);
                 Ok(())
             }
-            Action::SetRing(number, ring) => self.rings.set(*number, ring, 0).map_err(failed("write", names::RINGS)),
-            Action::SetPort(key, value) => self.ports.insert(key, value, 0).map_err(failed("write", names::ENDPOINTS)),
-            Action::RemovePort(key) => gone(self.ports.remove(key)).map_err(failed("write", names::ENDPOINTS)),
+            Action::SetRing(number, ring) => {
+                self.rings.set(*number, ring, 0).map_err(failed("write", names::RINGS))
+            }
+            Action::SetPort(key, value) => {
+                self.ports.insert(key, value, 0).map_err(failed("write", names::ENDPOINTS))
+            }
+            Action::RemovePort(key) => {
+                gone(self.ports.remove(key)).map_err(failed("write", names::ENDPOINTS))
+            }
             Action::AddAcl((key, len)) => {
                 let key = Key::new(ENDPOINT_BITS + u32::from(*len), *key);
                 self.acl.insert(&key, 1, 0).map_err(failed("write", names::ACL))
@@ -239,23 +245,16 @@ impl Maps {
 
     fn reset_counters(&mut self, number: u32) -> Result<(), DatapathError> {
         self.mapped.connections.set(number, Connections::default());
-        let cpus = aya::util::nr_cpus().map_err(|(action, source)| DatapathError::System {
-            action: format!("read {action}"),
-            source,
-        })?;
-        let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]).map_err(|source| {
-            DatapathError::System { action: "make per-CPU counters".into(), source }
-        })?;
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(action, source)| DatapathError::System { action: format!("read {action}"), source })?;
+        let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus])
+            .map_err(|source| DatapathError::System { action: "make per-CPU counters".into(), source })?;
         self.traffic.set(number, zero, 0).map_err(failed("write", names::TRAFFIC))
     }
 }
 
 fn missing(name: &'static str) -> DatapathError {
-    DatapathError::Map {
-        action: "find",
-        map: name,
-        source: MapError::InvalidName { name: name.into() },
-    }
+    DatapathError::Map { action: "find", map: name, source: MapError::InvalidName { name: name.into() } }
 }
 
 fn failed(action: &'static str, map: &'static str) -> impl Fn(MapError) -> DatapathError {
@@ -289,7 +288,8 @@ fn mapped<T: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<MappedArray<T>,
     let Some(Map::Array(data)) = ebpf.take_map(name) else { return Err(missing(name)) };
     let info = data.info().map_err(failed("inspect", name))?;
     if info.value_size() as usize != size_of::<T>() {
-        let source = MapError::InvalidValueSize { size: size_of::<T>(), expected: info.value_size() as usize };
+        let source =
+            MapError::InvalidValueSize { size: size_of::<T>(), expected: info.value_size() as usize };
         return Err(failed("use", name)(source));
     }
     MappedArray::new(data.fd().as_fd(), info.max_entries())

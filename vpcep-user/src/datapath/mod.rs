@@ -16,10 +16,10 @@ use crate::reconcile::desired::{Desired, Report};
 pub mod attach;
 pub mod bpf;
 pub mod fake;
+pub mod load;
 pub mod maps;
 pub mod mmap;
 pub mod object;
-pub mod load;
 mod sweep;
 
 /// Opens the data plane the settings ask for.
@@ -30,9 +30,7 @@ mod sweep;
 pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathError> {
     match settings.kind {
         DatapathKind::None => Ok(Arc::new(fake::FakeDatapath::new(settings))),
-        DatapathKind::Bpf => {
-            Ok(Arc::new(bpf::BpfDatapath::open(settings)?))
-        }
+        DatapathKind::Bpf => Ok(Arc::new(bpf::BpfDatapath::open(settings)?)),
     }
 }
 
@@ -44,9 +42,7 @@ pub fn open(settings: &DatapathSettings) -> Result<Arc<dyn Datapath>, DatapathEr
 pub fn detach(settings: &DatapathSettings) -> Result<(), DatapathError> {
     match settings.kind {
         DatapathKind::None => Ok(()),
-        DatapathKind::Bpf => {
-            load::detach(&settings.bpffs)
-        }
+        DatapathKind::Bpf => load::detach(&settings.bpffs),
     }
 }
 

@@ -110,7 +110,8 @@ impl Seen {
     }
 
     fn into_sweep(self, started: Instant, sessions: u64, idle: Vec<u32>) -> Sweep {
-        let numbers = |flags: Vec<bool>| (0u32..).zip(flags).filter(|(_, flag)| *flag).map(|(number, _)| number);
+        let numbers =
+            |flags: Vec<bool>| (0u32..).zip(flags).filter(|(_, flag)| *flag).map(|(number, _)| number);
         Sweep {
             started,
             endpoints: numbers(self.endpoints).collect(),
@@ -173,8 +174,9 @@ impl Recount {
 
     fn repair(&mut self, mapped: &Mapped, endpoint: u32, suspect: &Suspect) {
         let current = mapped.connections.word(endpoint, offset_of!(Connections, current));
-        let done =
-            current.compare_exchange(suspect.current, suspect.counted, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let done = current
+            .compare_exchange(suspect.current, suspect.counted, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
         self.repairs += u64::from(done);
         tracing::error!(
             endpoint,

@@ -1,18 +1,22 @@
 //! The connection of an endpoint to its service, as a state machine.
 //!
 //! ```text
-//!                  approval on                 approval off
-//!                       |                           |
-//!                       v         Receive           v
-//!              PendingAcceptance -----------> +-> Creating --Applied--> Accepted
-//!                       |                     |     |  ^ |                  |
-//!                       |              Receive|     |  | |ApplyFailed       |ApplyFailed
-//!                     Reject                  |  Reject| v                  v
-//!                       |                     |     |  +-Receive- Failed(data plane) --Applied--> Accepted
-//!                       +--------> Rejected <-+-----+------------ Reject (from Accepted, Failed)
+//!  (create, approval on)                  (create, approval off)
+//!            |                                      |
+//!            v              Receive                 v      Applied
+//!    PendingAcceptance ------------------------> Creating ---------> Accepted
+//!            |                                    ^     |               |
+//!            | Reject                     Receive |     | Reject        | Reject
+//!            +------------> Rejected -------------+     |               |
+//!                              ^                        |               |
+//!                              +------------------------+---------------+
 //!
+//!  Creating, Accepted                              --ApplyFailed-->    Failed(data plane)
+//!  Failed(data plane)                              --Applied-->        Accepted
+//!  Failed(data plane)                              --Receive-->        Creating
+//!  Failed(data plane)                              --Reject-->         Rejected
 //!  PendingAcceptance, Rejected, Failed(data plane) --ServiceDeleted--> Failed(service deleted)
-//!  any state --Delete--> Deleting --Applied--> (gone)
+//!  any                                             --Delete-->         Deleting --Applied--> (gone)
 //! ```
 //!
 //! `Receive` and `Reject` are the provider's, `Delete` the consumer's,
@@ -192,8 +196,9 @@ impl Connection {
             }
         };
         let next = Self { accepted_once: self.accepted_once || next == Accepted, state: next, since: now };
-        let effect =
-            if next.data_plane_view() == self.data_plane_view() { Effect::None } else { Effect::Reconcile };
+        // Creating is only over when a pass has said how it went, even if the data plane was tried before.
+        let is_due = next.state == Creating || next.data_plane_view() != self.data_plane_view();
+        let effect = if is_due { Effect::Reconcile } else { Effect::None };
         Ok(Step::Move(next, effect))
     }
 
@@ -300,7 +305,7 @@ mod tests {
             (
                 broken("full"),
                 [
-                    To(Creating, Quiet),
+                    To(Creating, Act),
                     To(Rejected, Act),
                     To(Deleting, Act),
                     To(orphan(), Act),
@@ -311,7 +316,7 @@ mod tests {
             (
                 broken("lost"),
                 [
-                    To(Creating, Quiet),
+                    To(Creating, Act),
                     To(Rejected, Act),
                     To(Deleting, Act),
                     To(orphan(), Act),

@@ -40,8 +40,20 @@ pub struct Link {
 /// Drivers without hardware. A bond is not among them: it has XDP if its
 /// members have.
 const VIRTUAL: [&str; 14] = [
-    "veth", "tun", "bridge", "dummy", "macvlan", "macvtap", "ipvlan", "vxlan", "geneve", "ifb", "team", "netkit",
-    "802.1Q VLAN Support", "",
+    "veth",
+    "tun",
+    "bridge",
+    "dummy",
+    "macvlan",
+    "macvtap",
+    "ipvlan",
+    "vxlan",
+    "geneve",
+    "ifb",
+    "team",
+    "netkit",
+    "802.1Q VLAN Support",
+    "",
 ];
 
 impl Link {
@@ -51,8 +63,9 @@ impl Link {
     /// A text for the operator.
     pub fn find(name: &str) -> Result<Self, String> {
         let mut link = Self { name: name.into(), ..Self::default() };
-        link.ifindex = nix::net::if_::if_nametoindex(name)
-            .map_err(|_| format!("there is no interface {name:?} in vpcepd's network namespace (see `ip link`)"))?;
+        link.ifindex = nix::net::if_::if_nametoindex(name).map_err(|_| {
+            format!("there is no interface {name:?} in vpcepd's network namespace (see `ip link`)")
+        })?;
         link.read_addresses().map_err(|error| format!("cannot read the addresses of {name}: {error}"))?;
         if link.mac == [0; 6] {
             return Err(format!("{name} has no Ethernet address: only Ethernet interfaces can be attached"));

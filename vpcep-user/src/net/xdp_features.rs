@@ -53,7 +53,13 @@ pub fn of(ifindex: u32) -> io::Result<Features> {
 }
 
 /// Sends a request with one attribute; returns one attribute of the answer.
-fn ask(socket: &Socket, family: u16, command: u8, attribute: (u16, &[u8]), wanted: u16) -> io::Result<Vec<u8>> {
+fn ask(
+    socket: &Socket,
+    family: u16,
+    command: u8,
+    attribute: (u16, &[u8]),
+    wanted: u16,
+) -> io::Result<Vec<u8>> {
     socket.send(&request(family, command, attribute), 0)?;
     let (answer, _) = socket.recv_from_full()?;
     if answer.len() < HEADERS {

@@ -145,13 +145,16 @@ impl Compiler<'_> {
     fn note_retained(&mut self) {
         let Compiled { target, retained, .. } = &mut self.out;
         let unused = |number: &&u16, used: &BTreeSet<u32>| !used.contains(&u32::from(**number));
-        retained.next_hops = self.busy.next_hops.iter().filter(|n| unused(n, &self.hops.used)).copied().collect();
-        retained.backends = self.busy.backends.iter().filter(|n| unused(n, &self.backends.used)).copied().collect();
+        retained.next_hops =
+            self.busy.next_hops.iter().filter(|n| unused(n, &self.hops.used)).copied().collect();
+        retained.backends =
+            self.busy.backends.iter().filter(|n| unused(n, &self.backends.used)).copied().collect();
         let is_off = |number: &&u32| target.attachments.get(number).is_some_and(|a| a.ifindex == 0);
         retained.attachments = self.busy.attachments.iter().filter(is_off).copied().collect();
         let addresses = |number: &&u32| {
             target.policies.get(number).is_some_and(|p| {
-                let key = EndpointKey { address: p.address, port: Be16(0), vpc: p.vpc, protocol: 0, pad: [0; 3] };
+                let key =
+                    EndpointKey { address: p.address, port: Be16(0), vpc: p.vpc, protocol: 0, pad: [0; 3] };
                 target.ports.get(&key).is_none_or(|value| value.endpoint != **number)
             })
         };
@@ -163,7 +166,9 @@ impl Compiler<'_> {
             Numbers::new(self.observed.policies.iter().map(|(number, p)| (p.id, *number)), max_endpoints);
         for (id, wanted) in &desired.endpoints {
             let Some(number) = numbers.of(id.as_u128().to_be_bytes()) else {
-                self.out.failed.insert(*id, format!("more endpoints than max_endpoints ({max_endpoints}) allows"));
+                self.out
+                    .failed
+                    .insert(*id, format!("more endpoints than max_endpoints ({max_endpoints}) allows"));
                 continue;
             };
             if let Err(reason) = self.endpoint(*id, number, wanted) {
@@ -219,7 +224,9 @@ impl Compiler<'_> {
         }
         let id = id.as_u128().to_be_bytes();
         let generation = match self.observed.policies.get(&number) {
-            Some(known) if known.id == id && known.word & 0xffff_ffff == flags && !self.acl_changes(number) => {
+            Some(known)
+                if known.id == id && known.word & 0xffff_ffff == flags && !self.acl_changes(number) =>
+            {
                 policy::generation(known.word)
             }
             Some(known) => policy::generation(known.word).wrapping_add(1),

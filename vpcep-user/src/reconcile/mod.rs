@@ -74,3 +74,6 @@ async fn pass(controller: Arc<Controller>, datapath: Arc<dyn Datapath>) -> bool 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,8 +49,12 @@ fn desired(endpoints: impl IntoIterator<Item = u128>) -> Desired {
 fn attached() -> BTreeMap<AttachmentId, Attached> {
     [1, 2]
         .map(|n| {
-            let attached =
-                Attached { ifindex: n as u32 + 10, mac: [2, 0, 0, 0, 0, n as u8], flags: 0, host_addresses: vec![] };
+            let attached = Attached {
+                ifindex: n as u32 + 10,
+                mac: [2, 0, 0, 0, 0, n as u8],
+                flags: 0,
+                host_addresses: vec![],
+            };
             (AttachmentId::from_u128(n), attached)
         })
         .into()

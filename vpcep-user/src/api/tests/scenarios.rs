@@ -1,0 +1,213 @@
+//! The product's scenarios, as far as the control plane carries them.
+
+use serde_json::{Value, json};
+
+use super::{ENDPOINTS, SERVICES, World, id};
+
+#[tokio::test]
+async fn within_one_account_an_endpoint_comes_up_by_itself_or_after_acceptance() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+
+    let open = me.service(false).await;
+    let created = me.endpoint(&open, &vpc, &subnet).await;
+    assert_eq!(created["status"], "creating");
+    assert_eq!(created.get("ip"), None, "the address is not shown before the acceptance");
+    me.settle().await;
+    let shown = me.show_endpoint(&id(&created)).await;
+    assert_eq!((&shown["status"], &shown["ip"]), (&json!("accepted"), &json!("10.0.0.1")));
+    assert_eq!(shown["endpoint_service_name"], format!("eu.web.{open}"));
+
+    let approving = me.service(true).await;
+    let waiting = me.endpoint(&approving, &vpc, &subnet).await;
+    assert_eq!(waiting["status"], "pendingAcceptance");
+    me.settle().await;
+    let desired = &world.datapath.desired().endpoints[&id(&waiting).parse().unwrap()];
+    assert!(!desired.accepted, "a waiting endpoint has its address but carries nothing");
+    assert_eq!(me.act(&approving, "receive", &id(&waiting)).await, "accepted");
+    assert_eq!(me.show_endpoint(&id(&waiting)).await["ip"], "10.0.0.2");
+}
+
+#[tokio::test]
+async fn between_accounts_the_whitelist_admits_and_the_provider_decides() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (a, b) = (world.account("a").await, world.account("b").await);
+    // The consumer's range equals the provider's.
+    let vpc = a.vpc("192.168.24.0/24").await;
+    let subnet = a.subnet(&vpc, "192.168.24.0/24").await;
+    let service = b.service(true).await;
+    let body = json!({"endpoint_service_id": service, "vpc_id": vpc, "subnet_id": subnet});
+    assert_eq!(a.refused("POST", ENDPOINTS, body).await, (400, "2012".into()));
+
+    let permission = format!("iam:domain::{}", a.domain);
+    let path = format!("{SERVICES}/{service}/permissions/action");
+    let added = b.ok("POST", &path, json!({"permissions": [permission], "action": "add"})).await;
+    assert_eq!(added, json!({"permissions": [permission], "permission_type": "domainId"}));
+    let endpoint = id(&a.endpoint(&service, &vpc, &subnet).await);
+    assert_eq!(a.show_endpoint(&endpoint).await["status"], "pendingAcceptance");
+
+    assert_eq!(b.act(&service, "receive", &endpoint).await, "accepted");
+    let address = a.show_endpoint(&endpoint).await["ip"].clone();
+    assert_eq!(
+        b.get(&format!("{SERVICES}?id={service}")).await["endpoint_services"][0]["connection_count"],
+        1
+    );
+    b.ok("POST", &path, json!({"permissions": [permission], "action": "remove"})).await;
+    assert_eq!(a.show_endpoint(&endpoint).await["status"], "accepted", "existing endpoints stay");
+
+    assert_eq!(b.act(&service, "reject", &endpoint).await, "rejected");
+    let key = endpoint.parse().unwrap();
+    assert!(!world.datapath.desired().endpoints[&key].accepted, "cut before the provider has the answer");
+    assert_eq!(a.show_endpoint(&endpoint).await["ip"], address, "the address stays");
+    assert_eq!(b.act(&service, "receive", &endpoint).await, "accepted");
+    assert_eq!(a.show_endpoint(&endpoint).await["ip"], address, "and comes back");
+}
+
+#[tokio::test]
+async fn a_deleted_endpoint_is_cut_at_once_and_then_not_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.settle().await;
+    let path = format!("{ENDPOINTS}/{endpoint}");
+    assert_eq!(
+        me.refused("DELETE", &format!("{SERVICES}/{service}"), Value::Null).await,
+        (400, "3006".into())
+    );
+    me.ok("DELETE", &path, Value::Null).await;
+    assert!(world.datapath.desired().endpoints.is_empty());
+    assert_eq!(me.refused("GET", &path, Value::Null).await, (404, "2006".into()));
+    me.ok("DELETE", &format!("{SERVICES}/{service}"), Value::Null).await;
+    me.settle().await;
+    let path = format!("{SERVICES}/{service}");
+    assert_eq!(me.refused("GET", &path, Value::Null).await, (404, "0005".into()));
+}
+
+#[tokio::test]
+async fn endpoints_of_a_deleted_service_fail_and_stay_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(true).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.ok("DELETE", &format!("{SERVICES}/{service}"), Value::Null).await;
+    me.settle().await;
+    let shown = me.show_endpoint(&endpoint).await;
+    assert_eq!(shown["status"], "failed");
+    assert_eq!(shown["error"][0]["error_code"], "EndPoint.2003");
+    assert_eq!(shown["endpoint_service_name"], format!("eu.web.{service}"));
+    me.ok("DELETE", &format!("{ENDPOINTS}/{endpoint}"), Value::Null).await;
+    me.settle().await;
+    assert_eq!(me.get(ENDPOINTS).await["total_count"], 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_the_data_plane_cannot_take_fails_and_recovers() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(true).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    world.datapath.fail_endpoint(endpoint.parse().unwrap(), Some("table full"));
+    assert_eq!(me.act(&service, "receive", &endpoint).await, "failed");
+    let shown = me.show_endpoint(&endpoint).await;
+    assert_eq!(shown["error"], json!([{"error_code": "EndPoint.0001", "error_message": "table full"}]));
+    world.datapath.fail_endpoint(endpoint.parse().unwrap(), None);
+    assert_eq!(me.act(&service, "receive", &endpoint).await, "accepted");
+}
+
+#[tokio::test]
+async fn everything_acknowledged_is_there_after_a_restart_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    world.datapath.lose(true);
+    let endpoint = me.endpoint(&service, &vpc, &subnet).await;
+    let (token, project) = (me.token.clone().unwrap(), me.project.clone());
+    drop(me);
+    world.close().await;
+
+    let world = World::open(dir.path());
+    let me = super::Client { project, ..world.stranger(Some(&token)) };
+    me.settle().await;
+    let shown = me.show_endpoint(&id(&endpoint)).await;
+    assert_eq!(shown["status"], "accepted", "the transient state was resumed");
+    assert_eq!(shown["marker_id"], endpoint["marker_id"]);
+    let next = me.endpoint(&service, &vpc, &subnet).await;
+    assert_eq!(next["marker_id"].as_u64(), endpoint["marker_id"].as_u64().map(|marker| marker + 1));
+}
+
+#[tokio::test]
+async fn whitelist_and_refusal_reach_the_data_plane_before_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    let desired = || world.datapath.desired().endpoints[&endpoint.parse().unwrap()].clone();
+    let change = json!({"whitelist": ["10.0.0.128/25", "172.16.0.9"], "enable_whitelist": true});
+    let answer = me.ok("PUT", &format!("{ENDPOINTS}/{endpoint}"), change).await;
+    assert_eq!(answer["whitelist"], json!(["10.0.0.128/25", "172.16.0.9"]));
+    let prefixes = ["10.0.0.128/25".parse().unwrap(), "172.16.0.9/32".parse().unwrap()];
+    assert_eq!(desired().whitelist.as_deref(), Some(&prefixes[..]));
+    me.ok("PUT", &format!("{ENDPOINTS}/{endpoint}"), json!({"whitelist": []})).await;
+    assert_eq!(desired().whitelist, Some(vec![]), "an empty list that is enforced admits nobody");
+    let path = format!("/operator/v1/endpoints/{endpoint}");
+    world.operator().ok("PUT", &path, json!({"refusal": "silent"})).await;
+    assert_eq!(desired().refusal, crate::reconcile::desired::Refusal::Silent);
+}
+
+#[tokio::test]
+async fn limits_the_operator_sets_are_shown_and_reach_the_data_plane() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let operator = world.operator();
+    operator.ok("PUT", "/operator/v1/quotas", json!({"quotas": {"connection": 9, "endpoint": 7}})).await;
+    let own = json!({"project_id": me.project, "quotas": {"endpoint": 1}});
+    let answer = operator.ok("PUT", "/operator/v1/quotas", own).await;
+    let quotas = |answer: &Value| {
+        answer["quotas"]["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["quota"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(quotas(&answer), [20, 1, 9]);
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.settle().await;
+    assert_eq!(world.datapath.desired().endpoints[&endpoint.parse().unwrap()].connection_limit, 9);
+    let shown = me.get("/v1/{p}/quotas").await;
+    assert_eq!(
+        shown["quotas"]["resources"],
+        json!([
+            {"type": "endpoint_service", "used": 1, "quota": 20},
+            {"type": "endpoint", "used": 1, "quota": 1},
+        ])
+    );
+    let connections = me.get("/v1/{p}/quotas?type=connection").await;
+    assert_eq!(quotas(&connections), [9]);
+    let body = json!({"endpoint_service_id": service, "vpc_id": vpc, "subnet_id": subnet});
+    assert_eq!(me.refused("POST", ENDPOINTS, body).await, (400, "1018".into()));
+}

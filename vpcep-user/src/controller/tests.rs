@@ -1,0 +1,210 @@
+//! Rules that a caller of the API cannot easily bring about.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{
+    Account, Backend, BackendKind, Description, Endpoint, Name, Port, PortMapping, PortMappings, ProjectId,
+    Protocol, Service, Subnet, Vpc, Whitelist,
+};
+use crate::store::EmbeddedStore;
+use crate::store::record::Numbers;
+
+/// A controller with a service and a place for endpoints, and no reconcile loop.
+struct Bench {
+    controller: Controller,
+    service: Service,
+    subnet: Subnet,
+    _dir: tempfile::TempDir,
+}
+
+const ALL: Scope = Scope::Every;
+
+fn name() -> Name {
+    Name::new("name", "x").unwrap()
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+        let controller = Controller::load(store, "r".parse().unwrap()).unwrap();
+        let vpc = Self::vpc_on(&controller);
+        let cidr = "10.0.0.0/24".parse().unwrap();
+        let subnet =
+            controller.write(|tx| networks::create_subnet(tx, ALL, vpc.id, name(), cidr)).unwrap().value;
+        let backend = backends::NewBackend {
+            vpc: vpc.id,
+            name: name(),
+            kind: BackendKind::Vm,
+            address: "10.0.0.9".parse().unwrap(),
+            members: vec![],
+        };
+        let backend: Backend = controller.write(|tx| backends::create(tx, ALL, backend)).unwrap().value;
+        let port = |number| Port::new("port", number).unwrap();
+        let mapping = PortMapping { protocol: Protocol::Tcp, client_port: port(80), server_port: port(80) };
+        let new = services::NewService {
+            vpc: vpc.id,
+            backend: backend.id,
+            server_kind: BackendKind::Vm,
+            name: None,
+            ports: PortMappings::new(vec![mapping]).unwrap(),
+            approval_enabled: false,
+            description: Description::default(),
+        };
+        let service = controller.write(|tx| services::create(tx, ALL, new)).unwrap().value;
+        let bench = Self { controller, service, subnet, _dir: dir };
+        bench.pass();
+        bench
+    }
+
+    fn vpc_on(controller: &Controller) -> Vpc {
+        let cidr = "10.0.0.0/16".parse().unwrap();
+        controller.write(|tx| networks::create_vpc(tx, ALL, name(), cidr)).unwrap().value
+    }
+
+    fn endpoint(&self) -> Written<Endpoint> {
+        let new = endpoints::NewEndpoint {
+            service: self.service.id,
+            vpc: self.subnet.vpc,
+            subnet: self.subnet.id,
+            address: None,
+            whitelist: Whitelist::default(),
+            description: Description::default(),
+        };
+        self.controller.write(|tx| endpoints::create(tx, ALL, new)).unwrap()
+    }
+
+    fn status(&self, endpoint: &Endpoint) -> Option<&'static str> {
+        self.controller.read(|state| state.endpoints.get(endpoint.id).map(|e| e.connection.state.as_str()))
+    }
+
+    fn report(&self, version: Revision) {
+        self.controller.report(&Report { version, ..Report::default() }).unwrap();
+    }
+
+    fn pass(&self) {
+        self.report(self.controller.desired().version);
+    }
+}
+
+#[test]
+fn a_report_says_nothing_about_what_changed_after_its_pass_began() {
+    let bench = Bench::new();
+    let before = bench.controller.desired().version;
+    let endpoint = bench.endpoint();
+    bench.report(before);
+    assert_eq!(bench.status(&endpoint.value), Some("creating"));
+    bench.report(endpoint.version);
+    assert_eq!(bench.status(&endpoint.value), Some("accepted"));
+
+    let covered = bench.controller.desired().version;
+    bench.controller.write(|tx| endpoints::delete(tx, ALL, endpoint.value.id)).unwrap();
+    assert!(bench.controller.desired().endpoints.is_empty(), "a deleted endpoint leaves at once");
+    bench.report(covered);
+    assert_eq!(bench.status(&endpoint.value), Some("deleting"));
+    bench.pass();
+    assert_eq!(bench.status(&endpoint.value), None);
+}
+
+#[test]
+fn a_pass_without_news_commits_nothing() {
+    let bench = Bench::new();
+    bench.endpoint();
+    bench.pass();
+    let revision = bench.controller.desired().version;
+    bench.pass();
+    assert_eq!(bench.controller.desired().version, revision);
+}
+
+#[test]
+fn addresses_skip_what_is_taken_and_return_when_an_endpoint_is_gone() {
+    let bench = Bench::new();
+    let (first, second) = (bench.endpoint().value, bench.endpoint().value);
+    assert_eq!(first.address.to_string(), "10.0.0.1");
+    assert_eq!(second.address.to_string(), "10.0.0.2");
+    bench.controller.write(|tx| endpoints::delete(tx, ALL, first.id)).unwrap();
+    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.3", "taken until it is gone");
+    bench.pass();
+    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.1");
+    for _ in 0..5 {
+        assert_ne!(bench.endpoint().value.address.to_string(), "10.0.0.9", "the backend has it");
+    }
+}
+
+#[test]
+fn numbers_rise_and_wrap_only_to_free_ones() {
+    let bench = Bench::new();
+    let vpc = || Bench::vpc_on(&bench.controller);
+    let (two, three) = (vpc(), vpc());
+    assert_eq!((two.number, three.number), (2, 3));
+    bench.controller.write(|tx| networks::delete_vpc(tx, ALL, two.id)).unwrap();
+    assert_eq!(vpc().number, 4, "a free number is not taken again at once");
+    let last = Numbers { next_vpc: u16::MAX, next_marker: u32::MAX };
+    bench
+        .controller
+        .write(|tx| {
+            tx.put(&last);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((vpc().number, vpc().number), (u16::MAX, 2));
+    assert_eq!((bench.endpoint().value.marker, bench.endpoint().value.marker), (u32::MAX, 1));
+}
+
+#[test]
+fn a_refused_operation_changes_nothing() {
+    let bench = Bench::new();
+    let before = bench.controller.desired().version;
+    let refused = bench.controller.write(|tx| {
+        networks::create_vpc(tx, ALL, name(), "10.0.0.0/8".parse()?)?;
+        networks::delete_vpc(tx, ALL, bench.subnet.vpc)
+    });
+    assert!(matches!(refused, Err(ControlError::InUse { .. })));
+    assert_eq!(bench.controller.desired().version, before);
+    assert_eq!(bench.controller.read(|state| state.vpcs.len()), 1);
+}
+
+#[test]
+fn a_write_by_somebody_else_is_a_conflict_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+    let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
+    let (one, other) = (load(), load());
+    Bench::vpc_on(&one);
+    let cidr = "10.0.0.0/16".parse().unwrap();
+    let conflict = other.write(|tx| networks::create_vpc(tx, ALL, name(), cidr));
+    assert!(matches!(conflict, Err(ControlError::Store(StoreError::Conflict { .. }))));
+    assert!(other.read(|state| state.vpcs.is_empty()));
+    assert_eq!(load().read(|state| state.vpcs.len()), 1);
+}
+
+#[test]
+fn load_balancers_lead_to_their_members_and_lone_ones_to_themselves() {
+    let member = |port| crate::model::Member::new("10.0.0.4".parse().unwrap(), port, 3).unwrap();
+    let mut backend = Backend {
+        id: crate::model::BackendId::from_u128(1),
+        vpc: crate::model::VpcId::from_u128(1),
+        project: ProjectId::OPERATOR,
+        name: name(),
+        kind: BackendKind::Lb,
+        address: "10.0.0.3".parse().unwrap(),
+        members: vec![],
+        created_at: Timestamp::ZERO,
+    };
+    let shape = |backend: &Backend| {
+        servers(backend).into_iter().map(|s| (s.address.to_string(), s.port, s.weight)).collect::<Vec<_>>()
+    };
+    assert_eq!(shape(&backend), [("10.0.0.3".into(), None, 1)]);
+    backend.members = vec![member(None), member(Port::new("port", 81).ok())];
+    assert_eq!(shape(&backend), [("10.0.0.4".into(), None, 3), ("10.0.0.4".into(), Some(81), 3)]);
+}
+
+#[test]
+fn secrets_are_not_in_what_debug_prints() {
+    let bench = Bench::new();
+    let new = bench.controller.write(|tx| accounts::create(tx, name())).unwrap().value;
+    let Account { secret_key, .. } = &new.account;
+    assert_eq!((new.token.len(), secret_key.len()), (64, 40));
+    assert!(!format!("{:?}", new.account).contains(secret_key));
+}

@@ -1,0 +1,77 @@
+//! When passes happen.
+
+use super::*;
+use crate::controller::{Scope, networks};
+use crate::datapath::fake::FakeDatapath;
+use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
+use crate::model::{Cidr, Name};
+use crate::store::EmbeddedStore;
+
+struct Loop {
+    controller: Arc<Controller>,
+    datapath: Arc<FakeDatapath>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+fn start(lost: bool) -> Loop {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+    let controller = Arc::new(Controller::load(store, "r".parse().unwrap()).unwrap());
+    let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
+        kind: DatapathKind::None,
+        snat_range: Cidr::RESERVED,
+        max_endpoints: 1,
+        max_sessions: 1,
+        bpffs: "/nonexistent".into(),
+        timeouts: Timeouts::default(),
+    }));
+    datapath.lose(lost);
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(run(Arc::clone(&controller), datapath.clone(), stopped));
+    Loop { controller, datapath, stop, task, _dir: dir }
+}
+
+fn make_vpc(controller: &Controller) -> u64 {
+    let name = Name::new("name", "v").unwrap();
+    let cidr = "10.0.0.0/24".parse().unwrap();
+    controller.write(|tx| networks::create_vpc(tx, Scope::Every, name, cidr)).unwrap().version
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn every_commit_is_covered_and_nothing_else_makes_a_pass() {
+    let bench = start(false);
+    for _ in 0..5 {
+        let version = make_vpc(&bench.controller);
+        assert!(bench.controller.covered(version, SOON).await);
+        assert_eq!(bench.datapath.desired().version, version);
+    }
+    let passes = bench.datapath.passes();
+    assert!(passes <= 6, "{passes} passes for the start and five commits");
+    bench.stop.send(true).unwrap();
+    bench.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_data_plane_is_tried_again_until_it_is_back() {
+    let bench = start(true);
+    let version = make_vpc(&bench.controller);
+    assert!(!bench.controller.covered(version, Duration::from_millis(100)).await);
+    assert_eq!(bench.controller.passes().failures, 1);
+    bench.datapath.lose(false);
+    assert!(bench.controller.covered(version, SOON).await);
+    assert_eq!(bench.controller.passes().failures, 0);
+}
+
+#[tokio::test]
+async fn the_loop_ends_when_told_to_or_left_alone() {
+    let told = start(false);
+    told.stop.send(true).unwrap();
+    told.task.await.unwrap();
+    let left = start(false);
+    drop(left.stop);
+    left.task.await.unwrap();
+}
