@@ -16,7 +16,7 @@ use vpcep_common::tcp::State;
 use crate::maps::{REAP_LIST, SETTINGS};
 use crate::{atomic, endpoint, session};
 
-/// Goes through the list, and leaves in the place of each slot number what
+/// Goes through the list, and leaves above each slot number what
 /// became of it (`vpcep_common::limits::reaped`). Numbers in registers instead,
 /// say a sum to return, cost the verifier ten times the work.
 #[inline(always)]
@@ -36,7 +36,7 @@ pub fn run(context: &RawTracePointContext) -> i32 {
         let number = unsafe { *entry } as u32;
         let result = reap(settings, number, now);
         // SAFETY: as above.
-        unsafe { *entry = result };
+        unsafe { *entry = reaped::entry(number, result) };
     }
     0
 }

@@ -224,7 +224,7 @@ fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
     options.args[0] = slots.len() as u64;
     program.test_run(options).map_err(failed)?;
     for (i, slot) in (0..).zip(slots) {
-        if shared.mapped.reap_list.get(i) == reaped::FREED_UNINDEXED {
+        if reaped::of(shared.mapped.reap_list.get(i)) == reaped::FREED_UNINDEXED {
             tracing::error!(slot, "a session was not in the forward index");
         }
     }
