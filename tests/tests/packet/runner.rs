@@ -230,7 +230,7 @@ impl Gateway {
         program.test_run(options).expect("the reaper runs");
         let list = self.ebpf.map(maps::REAP_LIST).expect("the object has the list");
         let list: Array<_, u64> = Array::try_from(list).expect("the list is an array of u64");
-        let is_freed = |i: &u32| reaped::of(list.get(i, 0).expect("the list is read")) == reaped::FREED;
+        let is_freed = |i: &u32| reaped::of(list.get(i, 0).expect("the list is read")) != reaped::KEPT;
         (0..count as u32).filter(is_freed).count() as u32
     }
 
