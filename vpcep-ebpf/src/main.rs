@@ -37,6 +37,7 @@ use crate::packet::{tc::TcPacket, xdp::XdpPacket};
 
 /// XDP hook of an attached interface.
 #[xdp]
+#[inline(always)]
 pub fn vpcep_xdp(context: XdpContext) -> u32 {
     let mut packet = XdpPacket::new(context);
     let verdict = pipeline::process(&mut packet);
@@ -47,6 +48,7 @@ pub fn vpcep_xdp(context: XdpContext) -> u32 {
 /// what XDP leaves: tagged frames, and packets that must leave by a device
 /// which takes no redirected frames.
 #[classifier]
+#[inline(always)]
 pub fn vpcep_tc(context: TcContext) -> i32 {
     let mut packet = TcPacket::new(context);
     let verdict = pipeline::process(&mut packet);

@@ -2,15 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use vpcep_common::attachment::{NextHop, attachment_flags, mac_word};
+use vpcep_common::maps;
+use vpcep_tests::packet::{Arp, ETHERNET_LEN, Mac};
+
 use crate::runner::{Gateway, Hook};
 use crate::stage::{
     BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, Link,
     NEXT_HOP, PROVIDER, STRANGER,
 };
-use vpcep_common::attachment::{NextHop, attachment_flags, mac_word};
-use vpcep_common::maps;
-use vpcep_tests::packet::{Arp, ETHERNET_LEN, Mac};
-
 use crate::table::{Case, check};
 
 const OTHER_MAC: Mac = [2, 9, 9, 9, 9, 9];

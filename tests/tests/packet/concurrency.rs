@@ -5,16 +5,18 @@
 use std::net::SocketAddrV4;
 use std::thread;
 
-use crate::runner::{Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
-use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::ACCEPTED;
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Word};
+use vpcep_common::settings::Settings;
+use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
 
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::snat::probes;
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use crate::table::on_each_hook;
 
 const THREADS: u16 = 4;
@@ -111,29 +113,71 @@ fn one_flow_opened_by_all_at_once_is_one_session() {
 /// threads: whatever the interleaving, the count matches the slots.
 #[test]
 fn the_count_survives_any_interleaving() {
-    const ROUNDS: u32 = 3_000;
-    const FLOWS: u32 = 4;
     on_each_hook(|gateway, hook| {
-        gateway.set_policy(ACCEPTED, 1, 3);
+        gateway.set_policy(ACCEPTED, 1, MOST);
         thread::scope(|scope| {
-            for thread in 0..u32::from(THREADS) {
-                let shared = &*gateway;
-                scope.spawn(move || {
-                    let mut seed = 0x9e37_79b9_u32.wrapping_mul(thread + 1);
-                    for _ in 0..ROUNDS {
-                        seed ^= seed << 13;
-                        seed ^= seed >> 17;
-                        seed ^= seed << 5;
-                        disturb(shared, hook, client(0, (seed % FLOWS) as u16), seed >> 8);
-                    }
-                });
-            }
+            disturb_from_all_threads(scope, gateway, hook);
         });
-        let (_, counted) = live_slots(gateway);
-        assert_eq!(gateway.connections(ENDPOINT).current, counted, "{hook:?}");
-        assert!(gateway.connections(ENDPOINT).peak <= 3, "the limit held throughout");
-        reap_all(gateway);
+        is_consistent(gateway, hook);
     });
+}
+
+/// The same with a reaper that takes every session it can get hold of.
+#[test]
+fn the_count_survives_the_reaper() {
+    on_each_hook(|gateway, hook| {
+        gateway.set_policy(ACCEPTED, 1, MOST);
+        let mut settings: Settings = gateway.entry(maps::SETTINGS, 0);
+        settings.idle = [0; State::COUNT];
+        gateway.array(maps::SETTINGS).set(0, settings, 0).unwrap();
+        let slots: Vec<u32> = (0..FLOWS).flat_map(|flow| probes(client(0, flow), 32)).collect();
+        assert_eq!(slots.len(), REAP_BATCH as usize);
+        gateway.list_for_reaper(&slots);
+        let freed: u32 = thread::scope(|scope| {
+            let shared = &*gateway;
+            let packets = disturb_from_all_threads(scope, shared, hook);
+            let mut freed = 0;
+            while packets.iter().any(|thread| !thread.is_finished()) {
+                freed += shared.run_reaper(slots.len());
+            }
+            freed
+        });
+        assert!(freed > 0, "the reaper took part");
+        is_consistent(gateway, hook);
+    });
+}
+
+const FLOWS: u16 = 4;
+const MOST: u32 = 3;
+
+/// Starts threads that send random packets of the same few flows.
+fn disturb_from_all_threads<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    gateway: &'scope Gateway,
+    hook: Hook,
+) -> Vec<thread::ScopedJoinHandle<'scope, ()>> {
+    const ROUNDS: u32 = 20_000;
+    (0..u32::from(THREADS))
+        .map(|thread| {
+            scope.spawn(move || {
+                let mut seed = 0x9e37_79b9_u32.wrapping_mul(thread + 1);
+                for _ in 0..ROUNDS {
+                    seed ^= seed << 13;
+                    seed ^= seed >> 17;
+                    seed ^= seed << 5;
+                    disturb(gateway, hook, client(0, seed as u16 % FLOWS), seed >> 16);
+                }
+            })
+        })
+        .collect()
+}
+
+fn is_consistent(gateway: &mut Gateway, hook: Hook) {
+    let (_, counted) = live_slots(gateway);
+    let connections = gateway.connections(ENDPOINT);
+    assert_eq!(connections.current, counted, "{hook:?}");
+    assert!(connections.peak <= u64::from(MOST), "{hook:?}: the limit held throughout");
+    reap_all(gateway);
 }
 
 /// Sends one packet of a random kind, from either side.
@@ -145,10 +189,4 @@ fn disturb(gateway: &Gateway, hook: Hook, client: SocketAddrV4, choice: u32) {
     } else if let Some(source_port) = gateway.source_port(client) {
         gateway.run(hook, PROVIDER.ifindex, &stage::from_backend(source_port, flags).build());
     }
-}
-
-/// What a lost race costs is one packet, silently: the sender tries again.
-#[test]
-fn contention_is_counted_by_name() {
-    assert_eq!(DropReason::Contended.name(), "contended");
 }

@@ -1,8 +1,6 @@
 //! A session whose endpoint no longer admits it: cut at the next packet of
 //! either side, and both ends are told once.
 
-use crate::runner::{Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT, WHITELIST};
 use vpcep_common::session::Word;
@@ -10,6 +8,8 @@ use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::RST;
 use vpcep_tests::packet::Segment;
 
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER};
 use crate::table::{
     Case, assert_same_frame, backend_data, backend_sends, check, client_data, client_sends, established,
     first_source_port, on_each_hook, refusal_of, reset_onward,

@@ -1,13 +1,13 @@
 //! Packets of a session, from the client.
 
-use crate::runner::{Gateway, Hook};
-use crate::stage::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::session::ticks;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 use vpcep_tests::packet::Segment;
 
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use crate::table::{
     Case, backend_sends, check, client_data, client_sends, established, first_source_port, on_each_hook,
 };

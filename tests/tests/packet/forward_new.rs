@@ -1,10 +1,5 @@
 //! Packets of no session: a SYN that opens one, and everything that does not.
 
-use crate::runner::Gateway;
-use crate::stage::{
-    self, BACKEND, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, NEXT_HOP,
-    PROVIDER,
-};
 use vpcep_common::be::Be16;
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, Ring, policy};
@@ -14,6 +9,11 @@ use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, PSH, Segment};
 
+use crate::runner::Gateway;
+use crate::stage::{
+    self, BACKEND, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, NEXT_HOP,
+    PROVIDER,
+};
 use crate::table::{
     Case, check, client_data, client_sends, first_source_port, on_each_hook, refusal_of, syn,
 };

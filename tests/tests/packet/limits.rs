@@ -2,13 +2,13 @@
 
 use std::net::SocketAddrV4;
 
-use crate::runner::{Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::Segment;
 
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use crate::table::{
     Case, assert_same_frame, check, client_sends, established, on_each_hook, refusal_of, syn,
 };

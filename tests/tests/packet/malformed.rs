@@ -3,11 +3,11 @@
 
 use std::net::SocketAddrV4;
 
-use crate::runner::{Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, HOST_ADDRESS, PROVIDER, SOURCE};
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::{Datagram, ETHERNET_LEN, Segment};
 
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, HOST_ADDRESS, PROVIDER, SOURCE};
 use crate::table::{Case, check, client_data, established, first_source_port, on_each_hook, syn};
 
 const VERSION_AND_LENGTH: usize = ETHERNET_LEN;

@@ -1,12 +1,12 @@
 //! What the data plane has no business with passes to the stack untouched, and
 //! what would have to be routed does not.
 
-use crate::runner::Hook;
-use crate::stage::{CLIENT_MAC, CONSUMER, UNATTACHED};
 use vpcep_common::attachment::attachment_flags;
 use vpcep_common::counter::DropReason;
 use vpcep_tests::packet::ethernet;
 
+use crate::runner::Hook;
+use crate::stage::{CLIENT_MAC, CONSUMER, UNATTACHED};
 use crate::table::{Case, check, syn};
 
 const ETHERTYPE_IPV6: u16 = 0x86dd;

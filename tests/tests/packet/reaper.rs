@@ -1,7 +1,5 @@
 //! The end of sessions: what is idle goes, whole, and nothing else does.
 
-use crate::runner::{Gateway, Hook};
-use crate::stage::{self, CLIENT, ENDPOINT, LIMIT, idle_secs};
 use vpcep_common::endpoint::policy::{ACCEPTED, WHITELIST};
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::maps;
@@ -9,6 +7,8 @@ use vpcep_common::session::{FlowKey, Slot, Use, Word, ticks};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::SYN;
 
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT, idle_secs};
 use crate::table::{
     client_data, client_sends, established, first_source_port, is_skipped, on_each_hook, refusal_of, syn,
 };

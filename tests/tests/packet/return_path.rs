@@ -2,14 +2,14 @@
 
 use std::net::SocketAddrV4;
 
-use crate::runner::{Gateway, Hook};
-use crate::stage::{self, BACKEND, CLIENT, ENDPOINT, PROVIDER, SOURCE, STRANGER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, Segment};
 
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, BACKEND, CLIENT, ENDPOINT, PROVIDER, SOURCE, STRANGER};
 use crate::table::{
     Case, backend_data, backend_sends, check, client_sends, established, first_source_port, on_each_hook,
     refusal_of, syn,

@@ -27,7 +27,7 @@ use vpcep::datapath::object::{OBJECT, programs};
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, DropReason, Traffic};
-use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot};
 use vpcep_common::snat::Shard;
@@ -54,7 +54,7 @@ impl Hook {
 
     /// Reads a return code: `enum xdp_action`, or `TC_ACT_*`, of
     /// include/uapi/linux.
-    fn verdict(self, code: u32) -> Option<Verdict> {
+    pub fn verdict(self, code: u32) -> Option<Verdict> {
         match (self, code) {
             (Self::Xdp, 1) | (Self::Tc, 2) => Some(Verdict::Drop),
             (Self::Xdp, 2) | (Self::Tc, 0) => Some(Verdict::Pass),
@@ -65,7 +65,7 @@ impl Hook {
 
     /// The context that says where a frame came in: `struct xdp_md`, of which
     /// `data_end` must be the frame's length, or `struct __sk_buff`.
-    fn context(self, ifindex: u32, frame_len: usize) -> Vec<u8> {
+    pub fn context(self, ifindex: u32, frame_len: usize) -> Vec<u8> {
         let (len, fields): (usize, &[(usize, u32)]) = match self {
             Self::Xdp => (24, &[(4, frame_len as u32), (12, ifindex)]),
             Self::Tc => (192, &[(40, ifindex)]),
@@ -183,20 +183,13 @@ impl Gateway {
         Outcome { verdict, frame: out }
     }
 
-    /// Runs a frame `repeat` times and returns the mean duration. The kernel
-    /// does not restore the frame in between: only a program that leaves it
-    /// alone sees the same input every time.
+    /// Runs a program with these options; its return code, the length of the
+    /// frame that came out, and the mean duration of the runs. The kernel does
+    /// not restore the frame between repeated runs.
     ///
     /// # Errors
-    /// When the kernel refuses the run.
-    pub fn time(&self, hook: Hook, ifindex: u32, frame: &[u8], repeat: u32) -> Result<Duration> {
-        let context = hook.context(ifindex, frame.len());
-        let options =
-            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), repeat, ..TestRunOptions::new() };
-        Ok(self.test_run(hook, options)?.2)
-    }
-
-    fn test_run(&self, hook: Hook, options: TestRunOptions<'_>) -> Result<(u32, usize, Duration)> {
+    /// When the kernel refuses the run, or the hook was not loaded.
+    pub fn test_run(&self, hook: Hook, options: TestRunOptions<'_>) -> Result<(u32, usize, Duration)> {
         let program = self.ebpf.program(hook.program()).context("the object lacks the program")?;
         let result = match hook {
             Hook::Xdp => <&Xdp>::try_from(program)?.test_run(options)?,
@@ -210,15 +203,35 @@ impl Gateway {
     /// # Panics
     /// When more slots are listed than one run takes, or the kernel refuses.
     pub fn reap(&mut self, slots: &[u32]) -> u32 {
+        self.list_for_reaper(slots);
+        self.run_reaper(slots.len())
+    }
+
+    /// Lists slots for the reaper.
+    ///
+    /// # Panics
+    /// When they are more than one run takes.
+    pub fn list_for_reaper(&mut self, slots: &[u32]) {
         let mut list = self.array::<u64>(maps::REAP_LIST);
         for (i, slot) in slots.iter().enumerate() {
             list.set(i as u32, u64::from(*slot), 0).expect("one run takes REAP_BATCH slots");
         }
+    }
+
+    /// Runs the reaper over the first `count` slots of its list; how many it freed.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn run_reaper(&self, count: usize) -> u32 {
         let program = self.ebpf.program(programs::REAP).expect("the object has the reaper");
         let program = <&RawTracePoint>::try_from(program).expect("the reaper is a raw tracepoint program");
         let mut options = RawTracePointRunOptions::new();
-        options.args[0] = slots.len() as u64;
-        program.test_run(options).expect("the reaper runs").return_value
+        options.args[0] = count as u64;
+        program.test_run(options).expect("the reaper runs");
+        let list = self.ebpf.map(maps::REAP_LIST).expect("the object has the list");
+        let list: Array<_, u64> = Array::try_from(list).expect("the list is an array of u64");
+        let is_freed = |i: &u32| reaped::of(list.get(i, 0).expect("the list is read")) != reaped::KEPT;
+        (0..count as u32).filter(is_freed).count() as u32
     }
 
     /// An array map, for writing and reading.

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::runner::{Capacity, Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
 use vpcep_common::counter::DropReason;
 use vpcep_common::maps;
 use vpcep_common::session::{Slot, Use, Word};
@@ -13,10 +11,12 @@ use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_tests::packet::Segment;
 
+use crate::runner::{Capacity, Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, PROVIDER, REST_SECS};
 use crate::table::{Case, check, client_sends, is_skipped, on_each_hook, refusal_of, syn};
 
 /// The slots that are tried for a client's flow.
-fn probes(client: SocketAddrV4, shard_prefix_len: u8) -> Vec<u32> {
+pub fn probes(client: SocketAddrV4, shard_prefix_len: u8) -> Vec<u32> {
     let shard = Shard { base: RANGE, mask: (1 << (32 - shard_prefix_len)) - 1 };
     let probe = Probe::new(stage::HASH_KEY, &stage::flow(client), shard);
     (0..PROBES).map(|i| probe.slot(i)).collect()

@@ -23,9 +23,9 @@ use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::RANGE;
 use vpcep_common::tcp::State;
+use vpcep_tests::packet::{Mac, Segment, TCP};
 
 use crate::runner::{Capacity, Gateway, Hook};
-use vpcep_tests::packet::{Mac, Segment, TCP};
 
 /// An interface of the gateway and the VPC behind it.
 #[derive(Clone, Copy, Debug)]

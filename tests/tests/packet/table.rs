@@ -1,11 +1,12 @@
 //! What a row of a packet table is, and how it is checked.
 
-use crate::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{PSH, Segment};
+
+use crate::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
 
 type Before = Box<dyn Fn(&mut Gateway, Hook)>;
 type Out = Box<dyn Fn(&Gateway) -> Vec<u8>>;

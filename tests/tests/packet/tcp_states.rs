@@ -2,14 +2,14 @@
 //! way is checked to be translated right. The table of single steps is in
 //! `vpcep_common::tcp`; RFC 7857 section 2, RFC 5382 REQ-2.
 
-use crate::runner::{Gateway, Hook};
-use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 use vpcep_common::counter::DropReason;
 use vpcep_common::session::Word;
 use vpcep_common::tcp::Side::{Backend, Client};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 
+use crate::runner::{Gateway, Hook};
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 use crate::table::{
     Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn,
 };

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::runner::Gateway;
-use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::policy::{ACCEPTED, SILENT, WHITELIST};
 use vpcep_tests::packet::Segment;
 
+use crate::runner::Gateway;
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
 use crate::table::{Case, check, refusal_of, syn};
 
 const ANOTHER_ENDPOINT: u32 = 2;

@@ -2,14 +2,14 @@
 //! out takes no redirected frames, and connections whose checksums the sender
 //! left to be completed.
 
-use crate::runner::{Capacity, Gateway, Hook, Verdict};
-use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, Link, PROVIDER};
 use vpcep_common::attachment::attachment_flags::{HAS_XDP, TAKES_XDP_FRAMES};
 use vpcep_common::session::left_to_tc;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, SYN};
 use vpcep_tests::packet::{ETHERNET_LEN, Segment};
 
+use crate::runner::{Capacity, Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, LIMIT, Link, PROVIDER};
 use crate::table::{
     Case, backend_data, backend_sends, check, client_data, client_sends, established, first_source_port,
     is_skipped, syn,
