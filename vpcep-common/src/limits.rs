@@ -19,5 +19,26 @@ pub const MAX_NEXT_HOPS: u32 = 32_768;
 pub const MAX_ACL_ENTRIES: u32 = 262_144;
 /// Positions in an endpoint's backend ring; a power of two.
 pub const RING_SIZE: usize = 64;
+/// What the reaper leaves in `REAP_LIST`, above the slot number it took.
+pub mod reaped {
+    /// The entry of a slot, with what became of it.
+    #[inline(always)]
+    pub const fn entry(slot: u32, result: u64) -> u64 {
+        slot as u64 | result << 32
+    }
+
+    /// What became of the slot of an entry.
+    pub const fn of(entry: u64) -> u64 {
+        entry >> 32
+    }
+
+    /// Not idle, or not a session any more.
+    pub const KEPT: u64 = 0;
+    /// Freed.
+    pub const FREED: u64 = 1;
+    /// Freed, but the forward index did not lead to it: a defect somewhere.
+    pub const FREED_UNINDEXED: u64 = 2;
+}
+
 /// Sessions the reaper frees in one run.
 pub const REAP_BATCH: u32 = 64;

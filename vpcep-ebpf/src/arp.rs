@@ -30,7 +30,7 @@ pub fn handle<P: Packet>(packet: &mut P, attachment: &Attachment) -> Verdict {
     if request.htype != ETHERNET || request.ptype != IPV4 || request.hlen != 6 || request.plen != 4 {
         return Verdict::Pass;
     }
-    neighbour::learn(attachment.vpc, Be32::from_octets(request.spa), request.sha);
+    neighbour::learn(packet, attachment.vpc, Be32::from_octets(request.spa), request.sha);
     if request.oper != REQUEST {
         return Verdict::Pass;
     }

@@ -3,10 +3,15 @@
 //! Program entry points and the panic handler, nothing else. The story of a
 //! packet is in [`pipeline`].
 #![no_std]
-#![cfg_attr(target_arch = "bpf", no_main)]
+#![no_main]
 // Atomics that return the old value: `core::sync::atomic` has none for BPF.
 #![feature(core_intrinsics)]
 #![allow(internal_features, reason = "core_intrinsics, see atomic.rs")]
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "every access to a map value is one; a block here is one access to one object"
+)]
+#![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod acl;
 mod arp;
@@ -32,6 +37,7 @@ use crate::packet::{tc::TcPacket, xdp::XdpPacket};
 
 /// XDP hook of an attached interface.
 #[xdp]
+#[inline(always)]
 pub fn vpcep_xdp(context: XdpContext) -> u32 {
     let mut packet = XdpPacket::new(context);
     let verdict = pipeline::process(&mut packet);
@@ -42,6 +48,7 @@ pub fn vpcep_xdp(context: XdpContext) -> u32 {
 /// what XDP leaves: tagged frames, and packets that must leave by a device
 /// which takes no redirected frames.
 #[classifier]
+#[inline(always)]
 pub fn vpcep_tc(context: TcContext) -> i32 {
     let mut packet = TcPacket::new(context);
     let verdict = pipeline::process(&mut packet);
@@ -60,17 +67,11 @@ pub extern "C" fn vpcep_reap(context: *mut core::ffi::c_void) -> i32 {
     reaper::run(&RawTracePointContext::new(context))
 }
 
-#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-#[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-/// The programs run in the kernel only; a host build is for lints.
-#[cfg(not(target_arch = "bpf"))]
-fn main() {}

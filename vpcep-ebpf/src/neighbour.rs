@@ -1,5 +1,6 @@
 //! Where packets leave: attachments, and the MACs of next hops.
 
+use aya_log_ebpf::info;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop, mac_word, word_mac};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::DropReason;
@@ -38,7 +39,7 @@ pub fn resolve(number: u16) -> Result<([u8; 6], &'static Attachment), DropReason
 /// Takes a neighbour's MAC from an ARP packet it sent: an answer to a request of
 /// ours, or its own announcement after it moved.
 #[inline(always)]
-pub fn learn(vpc: u16, address: Be32, mac: [u8; 6]) {
+pub fn learn<P: Packet>(packet: &P, vpc: u16, address: Be32, mac: [u8; 6]) {
     // SAFETY: the number names an array element; a stale one is harmless, since
     // the element is checked to be of this address and VPC.
     let Some(number) = (unsafe { NEIGHBOURS.get(NeighbourKey { address, vpc, pad: 0 }) }) else { return };
@@ -46,6 +47,9 @@ pub fn learn(vpc: u16, address: Be32, mac: [u8; 6]) {
     // SAFETY: a pointer into the map.
     let known: NextHop = unsafe { *next_hop };
     if known.address == address && known.vpc == vpc && known.mac != mac_word(mac) {
+        if known.mac != 0 {
+            info!(packet.context(), "neighbour {:i} of VPC {} moved to {:mac}", address.get(), vpc, mac);
+        }
         // SAFETY: a pointer into the map; programs alone write this field.
         unsafe { atomic::store(&raw mut (*next_hop).mac, mac_word(mac)) };
     }

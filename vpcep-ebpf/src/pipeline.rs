@@ -286,8 +286,17 @@ fn forward_new<P: Packet>(
     if !packet.can_keep_checksum(headers) {
         return Ok(Decision::Done(Verdict::Pass));
     }
-    let left_to_tc = if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 };
-    let session = open(scene, headers, flow, &policy, &mapping, backend, left_to_tc, over)?;
+    let opening = Opening {
+        generation: policy.generation(),
+        backend: backend.address,
+        backend_port: if backend.port.0 == 0 { mapping.server_port } else { backend.port },
+        provider_vpc: backend.vpc,
+        next_hop: backend.next_hop,
+        attachment: scene.attachment_number as u16,
+        client_mac: headers.source_mac,
+        left_to_tc: if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 },
+    };
+    let session = open(scene, flow, &policy, &opening, over)?;
     Ok(towards_backend(scene, &session, mac, out))
 }
 
@@ -308,52 +317,38 @@ fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'
 #[inline(always)]
 fn open(
     scene: &Scene,
-    headers: &Headers,
     flow: &FlowKey,
     policy: &Policy,
-    mapping: &Mapping,
-    backend: &Backend,
-    left_to_tc: u8,
+    opening: &Opening,
     over: Option<Session>,
 ) -> Result<Session, Refusal> {
-    let indexed = over.is_some();
+    // Another CPU was faster: its packet, or the retransmission, settles it.
+    let refuse = |reason| match reason {
+        DropReason::Contended => Refusal::of(policy.endpoint, reason),
+        _ => policy.refuse(reason),
+    };
     let recycled = match over {
-        Some(session) => Some(
-            session.recycle(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::Contended))?,
-        ),
+        Some(session) => Some(session.recycle(policy.endpoint).ok_or_else(|| refuse(DropReason::Contended))?),
         None => None,
     };
-    if let Err(reason) = session::raise(mapping.endpoint, policy.limit) {
+    if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
         if let Some(claim) = recycled {
             session::forget(flow, claim.number);
             session::abandon(&claim, scene.now);
         }
-        return Err(policy.refuse(reason));
+        return Err(refuse(reason));
     }
     let claim = match recycled {
         Some(claim) => claim,
-        None => match snat::claim(scene.settings, flow, mapping.endpoint, scene.now) {
+        None => match snat::claim(scene.settings, flow, policy.endpoint, scene.now) {
             Some(claim) => claim,
             None => {
-                session::lower(mapping.endpoint);
-                return Err(policy.refuse(DropReason::NoSourcePort));
+                session::lower(policy.endpoint);
+                return Err(refuse(DropReason::NoSourcePort));
             }
         },
     };
-    let opening = Opening {
-        generation: policy.generation(),
-        backend: backend.address,
-        backend_port: if backend.port.0 == 0 { mapping.server_port } else { backend.port },
-        provider_vpc: backend.vpc,
-        next_hop: backend.next_hop,
-        attachment: scene.attachment_number as u16,
-        client_mac: headers.source_mac,
-        left_to_tc,
-    };
-    session::publish(&claim, flow, &opening, indexed, scene.now).map_err(|reason| match reason {
-        DropReason::IndexFull => policy.refuse(reason),
-        _ => Refusal::of(mapping.endpoint, reason),
-    })
+    session::publish(&claim, flow, opening, recycled.is_some(), scene.now).map_err(refuse)
 }
 
 /// From a provider's VPC, to an address of the range that backends see.

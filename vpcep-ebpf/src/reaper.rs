@@ -7,9 +7,8 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
-use aya_log_ebpf::warn;
 use vpcep_common::endpoint::policy;
-use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{TICK_SHIFT, Use};
 use vpcep_common::settings::Settings;
 use vpcep_common::tcp::State;
@@ -17,7 +16,9 @@ use vpcep_common::tcp::State;
 use crate::maps::{REAP_LIST, SETTINGS};
 use crate::{atomic, endpoint, session};
 
-/// Goes through the list; returns how many sessions were freed.
+/// Goes through the list, and leaves above each slot number what
+/// became of it (`vpcep_common::limits::reaped`). Numbers in registers instead,
+/// say a sum to return, cost the verifier ten times the work.
 #[inline(always)]
 pub fn run(context: &RawTracePointContext) -> i32 {
     let count: u64 = context.arg(0);
@@ -26,23 +27,24 @@ pub fn run(context: &RawTracePointContext) -> i32 {
     // this one by a few milliseconds at most.
     // SAFETY: a helper without arguments.
     let now = (unsafe { bpf_ktime_get_ns() } >> TICK_SHIFT) as u32;
-    let mut freed = 0;
     for i in 0..REAP_BATCH {
         if u64::from(i) >= count {
             break;
         }
-        let Some(number) = REAP_LIST.get(i) else { break };
-        if reap(context, settings, *number as u32, now) {
-            freed += 1;
-        }
+        let Some(entry) = REAP_LIST.get_ptr_mut(i) else { break };
+        // SAFETY: a pointer into the map; only one reaper runs at a time.
+        let number = unsafe { *entry } as u32;
+        let result = reap(settings, number, now);
+        // SAFETY: as above.
+        unsafe { *entry = reaped::entry(number, result) };
     }
-    freed
+    0
 }
 
 /// Frees one slot if its session is idle.
 #[inline(always)]
-fn reap(context: &RawTracePointContext, settings: &Settings, number: u32, now: u32) -> bool {
-    let Some(session) = session::in_slot(number) else { return false };
+fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
+    let Some(session) = session::in_slot(number) else { return reaped::KEPT };
     // SAFETY: a pointer into the map.
     let idle = now.wrapping_sub(unsafe { (*session.slot).last_seen });
     let mut allowed = settings.idle[session.word.tcp_bits()];
@@ -55,18 +57,16 @@ fn reap(context: &RawTracePointContext, settings: &Settings, number: u32, now: u
     }
     // A clock read on another CPU may be ahead of ours: that is not idleness.
     if idle < allowed || idle > u32::MAX / 2 {
-        return false;
+        return reaped::KEPT;
     }
     let word = session.word.with_use(Use::Reaping);
     // SAFETY: a pointer into the map.
     if !unsafe { atomic::compare_and_swap(&raw mut (*session.slot).word, session.word.0, word.0) } {
-        return false;
+        return reaped::KEPT;
     }
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
-    if !session::forget(&flow, number) {
-        warn!(context, "session slot {} was not in the forward index", number);
-    }
+    let was_indexed = session::forget(&flow, number);
     if word.is_counted() {
         session::lower(word.endpoint());
     }
@@ -74,5 +74,5 @@ fn reap(context: &RawTracePointContext, settings: &Settings, number: u32, now: u
     unsafe { (*session.slot).last_seen = now };
     // SAFETY: as above.
     unsafe { atomic::store(&raw mut (*session.slot).word, word.freed().0) };
-    true
+    if was_indexed { reaped::FREED } else { reaped::FREED_UNINDEXED }
 }

@@ -13,7 +13,7 @@ use crate::maps::{CONNECTIONS, FLOWS, SLOTS};
 use crate::snat::Claim;
 
 /// Times a compare-and-swap is tried again when another CPU was faster.
-const RETRIES: u32 = 8;
+const RETRIES: u32 = 4;
 /// What a hash map update answers when the key exists (EEXIST).
 const EEXIST: i32 = -17;
 

@@ -12,6 +12,7 @@ mod client_whitelist;
 mod connection_limit;
 mod equal_ranges;
 mod half_close;
+mod hooks;
 mod isolation;
 mod load_balancer;
 mod on_premises;

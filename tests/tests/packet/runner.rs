@@ -27,7 +27,7 @@ use vpcep::datapath::object::{OBJECT, programs};
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, DropReason, Traffic};
-use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot};
 use vpcep_common::snat::Shard;
@@ -228,7 +228,11 @@ impl Gateway {
         let program = <&RawTracePoint>::try_from(program).expect("the reaper is a raw tracepoint program");
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = count as u64;
-        program.test_run(options).expect("the reaper runs").return_value
+        program.test_run(options).expect("the reaper runs");
+        let list = self.ebpf.map(maps::REAP_LIST).expect("the object has the list");
+        let list: Array<_, u64> = Array::try_from(list).expect("the list is an array of u64");
+        let is_freed = |i: &u32| reaped::of(list.get(i, 0).expect("the list is read")) != reaped::KEPT;
+        (0..count as u32).filter(is_freed).count() as u32
     }
 
     /// An array map, for writing and reading.

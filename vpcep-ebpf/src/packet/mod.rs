@@ -11,6 +11,7 @@
 pub mod tc;
 pub mod xdp;
 
+use aya_ebpf::EbpfContext;
 use vpcep_common::attachment::Attachment;
 
 use crate::parse::Headers;
@@ -20,6 +21,9 @@ pub const RESET_FRAME_LEN: u32 = 54;
 
 /// A packet being handled.
 pub trait Packet {
+    /// What the hook was given, for logging.
+    fn context(&self) -> &impl EbpfContext;
+
     /// Kernel index of the interface it came in on.
     fn ifindex(&self) -> u32;
 

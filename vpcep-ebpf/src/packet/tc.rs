@@ -2,6 +2,7 @@
 //! the MTU (GSO), have headers that are not accessible yet, carry their VLAN tag
 //! outside of the bytes, and leave their TCP checksum to be completed.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
 use aya_ebpf::helpers::generated::{
     bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
@@ -28,6 +29,11 @@ impl TcPacket {
 }
 
 impl Packet for TcPacket {
+    #[inline(always)]
+    fn context(&self) -> &impl EbpfContext {
+        &self.context
+    }
+
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the context of this run.

@@ -1,5 +1,6 @@
 //! Packets at the XDP hook: the frame as it came from the wire, tags and all.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
@@ -22,6 +23,11 @@ impl XdpPacket {
 }
 
 impl Packet for XdpPacket {
+    #[inline(always)]
+    fn context(&self) -> &impl EbpfContext {
+        &self.context
+    }
+
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the context of this run.

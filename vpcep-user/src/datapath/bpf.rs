@@ -15,7 +15,7 @@ use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use vpcep_common::attachment::{attachment_flags, word_mac};
 use vpcep_common::counter::{DropReason, Traffic};
 use vpcep_common::endpoint::NO_ENDPOINT;
-use vpcep_common::limits::REAP_BATCH;
+use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
 
@@ -183,7 +183,7 @@ impl Shared {
     /// Waits for `time`, for a call for neighbours, or for the end (then `true`).
     fn pause(&self, time: Duration, for_neighbours: bool) -> bool {
         let guard = self.wake.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let asleep = |state: &mut WakeState| !state.stop && !(for_neighbours && state.neighbours);
+        let asleep = |state: &mut WakeState| !(state.stop || for_neighbours && state.neighbours);
         let (mut state, _) =
             self.wake.changed.wait_timeout_while(guard, time, asleep).unwrap_or_else(PoisonError::into_inner);
         if for_neighbours {
@@ -211,7 +211,7 @@ fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
     }
 }
 
-fn reap(shared: &Shared, slots: &[u32]) -> Result<u32, DatapathError> {
+fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
     let failed = |source| DatapathError::Program { action: "run", program: programs::REAP, source };
     let state = shared.lock();
     for (i, slot) in (0..).zip(slots) {
@@ -222,7 +222,13 @@ fn reap(shared: &Shared, slots: &[u32]) -> Result<u32, DatapathError> {
     let program: &RawTracePoint = program.try_into().map_err(failed)?;
     let mut options = RawTracePointRunOptions::new();
     options.args[0] = slots.len() as u64;
-    Ok(program.test_run(options).map_err(failed)?.return_value)
+    program.test_run(options).map_err(failed)?;
+    for (i, slot) in (0..).zip(slots) {
+        if reaped::of(shared.mapped.reap_list.get(i)) == reaped::FREED_UNINDEXED {
+            tracing::error!(slot, "a session was not in the forward index");
+        }
+    }
+    Ok(())
 }
 
 /// Asks for every next hop: at once when it is new, every second while there is

@@ -241,7 +241,7 @@ fn prepare(bpffs: &Path) -> Result<(), DatapathError> {
         action: format!("inspect {}", parent.display()),
         source: source.into(),
     })?;
-    if i64::from(magic.filesystem_type().0) != BPF_FS_MAGIC {
+    if magic.filesystem_type().0 != BPF_FS_MAGIC {
         return Err(DatapathError::Setting(format!(
             "{} is not on a BPF filesystem: run `mount -t bpf bpf /sys/fs/bpf`, or point --bpffs at one \
              (`ip netns exec` hides the host's)",

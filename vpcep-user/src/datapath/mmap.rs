@@ -91,9 +91,11 @@ impl<T: Pod> MappedArray<T> {
     #[must_use]
     pub fn word(&self, index: u32, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= size_of::<T>(), "an aligned word of the element");
-        // SAFETY: within the element; the mapping is page-aligned and elements
-        // are multiples of 8 bytes; everybody changes such words atomically.
-        unsafe { AtomicU64::from_ptr(self.element(index).byte_add(offset).cast()) }
+        // SAFETY: within the element.
+        let word = unsafe { self.element(index).byte_add(offset) };
+        // SAFETY: aligned, since the mapping is page-aligned and elements are
+        // multiples of 8 bytes; everybody changes such words atomically.
+        unsafe { AtomicU64::from_ptr(word.cast()) }
     }
 
     fn element(&self, index: u32) -> *mut T {
