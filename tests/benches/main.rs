@@ -13,6 +13,7 @@ mod runner;
 #[path = "../tests/packet/stage.rs"]
 mod stage;
 
+mod network;
 mod packets;
 mod report;
 
@@ -26,6 +27,9 @@ fn main() -> Result<()> {
     println!("{}", report::circumstances()?);
     if is_chosen("packets") {
         println!("{}", packets::run()?);
+    }
+    if is_chosen("network") {
+        println!("{}", network::run()?);
     }
     Ok(())
 }

@@ -23,8 +23,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use anyhow::Result;
-use aya::programs::TestRunOptions;
+use anyhow::{Context as _, Result};
+use aya::programs::{TestRunOptions, Xdp, XdpMode};
+use vpcep::datapath::object::programs;
 use vpcep_common::attachment::{NextHop, mac_word};
 use vpcep_common::be::Be16;
 use vpcep_common::maps;
@@ -36,12 +37,12 @@ use vpcep_tests::packet::Segment;
 
 use crate::report::{Table, median};
 use crate::runner::{Capacity, Gateway, Hook};
-use crate::stage::{self, BACKEND_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, NEXT_HOP};
+use crate::stage::{self, BACKEND_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, NEXT_HOP, UNATTACHED};
 
 /// Longest chain: the hop limit starts at 255 and a packet with 1 is refused.
 const CHAIN: u32 = 254;
 /// Chains per measurement.
-const CHAINS: u32 = 2_000;
+const CHAINS: u32 = 80;
 /// Measurements of each kind, interleaved.
 const ROUNDS: usize = 5;
 const SHARD_PREFIX_LEN: u8 = 26;
@@ -56,8 +57,9 @@ pub fn run() -> Result<Table> {
         let (gateway, sources) = cycle(sessions)?;
         let mut samples = [const { Vec::new() }; 4];
         for round in 0..ROUNDS {
-            for (samples, (hook, is_return)) in samples.iter_mut().zip(KINDS) {
-                samples.push(ns_per_packet(&gateway, hook, is_return, &sources, round)?);
+            for (kind, (samples, (hook, is_return))) in samples.iter_mut().zip(KINDS).enumerate() {
+                let sample = round * KINDS.len() + kind;
+                samples.push(ns_per_packet(&gateway, hook, is_return, &sources, sample)?);
             }
         }
         let cells = samples.map(|samples| format!("{:.0}", median(samples)));
@@ -68,18 +70,21 @@ pub fn run() -> Result<Table> {
 
 const KINDS: [(Hook, bool); 4] = [(Hook::Xdp, false), (Hook::Xdp, true), (Hook::Tc, false), (Hook::Tc, true)];
 
-/// Mean of many chains that start all over the cycle.
+/// Mean of many chains that start all over the cycle. No two of the `sample`s
+/// touch the same sessions while there are a million: what one has brought into
+/// the cache is of no use to the next.
 fn ns_per_packet(
     gateway: &Gateway,
     hook: Hook,
     is_return: bool,
     sources: &[SocketAddrV4],
-    round: usize,
+    sample: usize,
 ) -> Result<f64> {
     let mut total_ns = 0.0;
     for chain in 0..CHAINS as usize {
-        // Chains of one round lie apart, and those of the next begin between them.
-        let start = (chain * sources.len() / CHAINS as usize + round * CHAIN as usize) % sources.len();
+        // Chains go forward or backward from their start.
+        let apart = 2 * CHAIN as usize;
+        let start = (chain * sources.len() / CHAINS as usize + sample * apart) % sources.len();
         let (from, to) =
             if is_return { (ENDPOINT_ADDRESS, sources[start]) } else { (sources[start], ENDPOINT_ADDRESS) };
         let frame =
@@ -106,6 +111,7 @@ fn ns_per_packet(
 fn cycle(sessions: u32) -> Result<(Gateway, Vec<SocketAddrV4>)> {
     let capacity = Capacity { shard_prefix_len: SHARD_PREFIX_LEN, flows: 1 << 21 };
     let mut gateway = stage::gateway(&Hook::BOTH, capacity)?;
+    keep_dispatched(&mut gateway)?;
     // The backend is where the endpoint is: what goes out must come in again.
     let next_hop = NextHop {
         mac: mac_word(BACKEND_MAC),
@@ -132,6 +138,15 @@ fn cycle(sessions: u32) -> Result<(Gateway, Vec<SocketAddrV4>)> {
         flows.insert(session(sources[(i + 1) % sources.len()]).key(), number, 0)?;
     }
     Ok((gateway, sources))
+}
+
+/// Attaches the XDP program somewhere. The kernel patches its XDP dispatcher
+/// around a repeated run of a program that is attached nowhere, and sleeps for
+/// that: long enough for others to take the caches.
+fn keep_dispatched(gateway: &mut Gateway) -> Result<()> {
+    let program = gateway.ebpf.program_mut(programs::XDP).context("the object lacks the XDP program")?;
+    <&mut Xdp>::try_from(program)?.attach_to_if_index(UNATTACHED.ifindex, XdpMode::default())?;
+    Ok(())
 }
 
 /// An established session of this client.

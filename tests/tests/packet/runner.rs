@@ -118,7 +118,8 @@ const ENTRIES: u32 = 16;
 
 /// The data plane, loaded.
 pub struct Gateway {
-    ebpf: Ebpf,
+    /// The object, its maps and programs.
+    pub ebpf: Ebpf,
 }
 
 impl Gateway {
