@@ -4,6 +4,7 @@
 //! It depends on neither half of vpcep, so it builds on a machine that has only
 //! rustup, before `cargo xtask setup` has brought the rest.
 
+mod bench;
 mod demo;
 mod lint;
 mod run;
@@ -31,6 +32,8 @@ enum Command {
     Test(test::Arguments),
     /// Plays a consumer and a provider in network namespaces on this machine
     Demo(demo::Arguments),
+    /// Measures the data plane, beside nftables in the same run
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::lint(),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
     };
     if let Err(error) = outcome {
         // Not `{error:?}`: where xtask itself was matters to nobody.

@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: how fast the data plane is, beside nftables in the same
+//! run. How the numbers are made is said in docs/benchmarks/README.md.
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use vpcep_tests::world::require_root;
+
+use crate::run::Step;
+use crate::setup;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// One part only
+    #[arg(value_enum)]
+    part: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// ns per packet of the programs alone, with one session and with a million
+    Packets,
+    /// Connections, throughput and round trips through namespaces
+    Network,
+}
+
+/// Builds for release and measures.
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    require_root().context("the benchmarks cannot run")?;
+    setup::setup()?;
+    // The network part starts these two.
+    Step::cargo("build", &["build", "--release", "--package", "vpcep-user"]).run()?;
+    let bench = ["bench", "--package", "vpcep-tests", "--bench", "vpcep"];
+    let part: &[&str] = match arguments.part {
+        None => &[],
+        Some(Part::Packets) => &["--", "packets"],
+        Some(Part::Network) => &["--", "network"],
+    };
+    Step::cargo("bench", &[&bench, part].concat()).run()
+}
