@@ -1,8 +1,8 @@
 //! How fast the data plane is, and against what it is to be judged.
 //!
-//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|network]` prints
-//! Markdown. It needs root; `network` also needs iperf3, nft and ethtool, and
-//! vpcepd and vpcep built for release.
+//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|converge|network]` prints
+//! Markdown. It needs root; `network` also needs iperf3, nft and ethtool;
+//! it and `converge` need vpcepd and vpcep built for release.
 
 use anyhow::{Result, bail};
 
@@ -13,6 +13,7 @@ mod runner;
 #[path = "../tests/packet/stage.rs"]
 mod stage;
 
+mod converge;
 mod network;
 mod packets;
 mod report;
@@ -27,6 +28,9 @@ fn main() -> Result<()> {
     println!("{}", report::circumstances()?);
     if is_chosen("packets") {
         println!("{}", packets::run()?);
+    }
+    if is_chosen("converge") {
+        println!("{}", converge::run()?);
     }
     if is_chosen("network") {
         println!("{}", network::run()?);

@@ -30,7 +30,7 @@ mod session;
 mod snat;
 mod verdict;
 
-use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::macros::{classifier, raw_tracepoint, xdp};
 use aya_ebpf::programs::{RawTracePointContext, TcContext, XdpContext};
 
 use crate::packet::{tc::TcPacket, xdp::XdpPacket};
@@ -57,14 +57,12 @@ pub fn vpcep_tc(context: TcContext) -> i32 {
 
 /// Frees the sessions listed in `REAP_LIST`. Never attached: user space runs it
 /// with the number of entries as its argument, so that it completes even when
-/// user space is killed meanwhile. Returns how many sessions were freed.
-///
-/// Written out, since the macro `raw_tracepoint` of aya-ebpf 0.2 drops what the
-/// program returns.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "raw_tp")]
-pub extern "C" fn vpcep_reap(context: *mut core::ffi::c_void) -> i32 {
-    reaper::run(&RawTracePointContext::new(context))
+/// user space is killed meanwhile.
+#[raw_tracepoint]
+#[inline(always)]
+pub fn vpcep_reap(context: RawTracePointContext) -> i32 {
+    reaper::run(&context);
+    0
 }
 
 #[panic_handler]

@@ -20,9 +20,9 @@ use crate::{atomic, endpoint, session};
 /// became of it (`vpcep_common::limits::reaped`). Numbers in registers instead,
 /// say a sum to return, cost the verifier ten times the work.
 #[inline(always)]
-pub fn run(context: &RawTracePointContext) -> i32 {
+pub fn run(context: &RawTracePointContext) {
     let count: u64 = context.arg(0);
-    let Some(settings) = SETTINGS.get(0) else { return 0 };
+    let Some(settings) = SETTINGS.get(0) else { return };
     // The coarse clock of the packet path is not offered to tracepoints; it lags
     // this one by a few milliseconds at most.
     // SAFETY: a helper without arguments.
@@ -38,7 +38,6 @@ pub fn run(context: &RawTracePointContext) -> i32 {
         // SAFETY: as above.
         unsafe { *entry = reaped::entry(number, result) };
     }
-    0
 }
 
 /// Frees one slot if its session is idle.

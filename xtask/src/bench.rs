@@ -19,6 +19,8 @@ pub struct Arguments {
 enum Part {
     /// ns per packet of the programs alone, with one session and with a million
     Packets,
+    /// How long the kernel takes to match ten thousand endpoints
+    Converge,
     /// Connections, throughput and round trips through namespaces
     Network,
 }
@@ -27,12 +29,13 @@ enum Part {
 pub fn bench(arguments: &Arguments) -> Result<()> {
     require_root().context("the benchmarks cannot run")?;
     setup::setup()?;
-    // The network part starts these two.
+    // The parts with a whole gateway start these.
     Step::cargo("build", &["build", "--release", "--package", "vpcep-user"]).run()?;
     let bench = ["bench", "--package", "vpcep-tests", "--bench", "vpcep"];
     let part: &[&str] = match arguments.part {
         None => &[],
         Some(Part::Packets) => &["--", "packets"],
+        Some(Part::Converge) => &["--", "converge"],
         Some(Part::Network) => &["--", "network"],
     };
     Step::cargo("bench", &[&bench, part].concat()).run()
