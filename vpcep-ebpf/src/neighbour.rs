@@ -8,6 +8,7 @@ use vpcep_common::counter::DropReason;
 use crate::atomic;
 use crate::maps::{ATTACHMENTS, INTERFACES, NEIGHBOURS, NEXT_HOPS};
 use crate::packet::Packet;
+use crate::session;
 
 /// Attachment number of the interface a packet came in on, if it is one of ours.
 #[inline(always)]
@@ -46,11 +47,17 @@ pub fn learn<P: Packet>(packet: &P, vpc: u16, address: Be32, mac: [u8; 6]) {
     let Some(next_hop) = NEXT_HOPS.get_ptr_mut(*number) else { return };
     // SAFETY: a pointer into the map.
     let known: NextHop = unsafe { *next_hop };
-    if known.address == address && known.vpc == vpc && known.mac != mac_word(mac) {
-        if known.mac != 0 {
-            info!(packet.context(), "neighbour {:i} of VPC {} moved to {:mac}", address.get(), vpc, mac);
-        }
-        // SAFETY: a pointer into the map; programs alone write this field.
-        unsafe { atomic::store(&raw mut (*next_hop).mac, mac_word(mac)) };
+    if known.address != address || known.vpc != vpc {
+        return;
     }
+    // SAFETY: a pointer into the map; programs alone write this field.
+    unsafe { (*next_hop).seen = session::now() };
+    if known.mac == mac_word(mac) {
+        return;
+    }
+    if known.mac != 0 {
+        info!(packet.context(), "neighbour {:i} of VPC {} moved to {:mac}", address.get(), vpc, mac);
+    }
+    // SAFETY: as above.
+    unsafe { atomic::store(&raw mut (*next_hop).mac, mac_word(mac)) };
 }

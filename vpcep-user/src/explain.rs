@@ -288,7 +288,7 @@ fn neighbours(facts: &Facts, provider: &Vpc, datapath: &dyn Datapath) -> Result<
         let next = if on_link { server.address } else { attachment.next_hop.unwrap_or(server.address) };
         match datapath.neighbour(provider.number, next)? {
             Neighbour::Resolved { .. } => resolved += 1,
-            Neighbour::Unresolved => silent.push(next.to_string()),
+            Neighbour::Unresolved | Neighbour::Stale { .. } => silent.push(next.to_string()),
             Neighbour::Unknown => unknown += 1,
         }
     }

@@ -14,7 +14,7 @@ use aya::Ebpf;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use vpcep_common::attachment::{attachment_flags, word_mac};
 use vpcep_common::counter::{DropReason, Traffic};
-use vpcep_common::endpoint::NO_ENDPOINT;
+use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
@@ -33,7 +33,7 @@ use crate::net::arp::{Request, Requester};
 use crate::net::link::Link;
 use crate::reconcile::compile::{Attached, Busy, Compiled, compile};
 use crate::reconcile::desired::{AttachMode, AttachmentState, Desired, DesiredAttachment, Report};
-use crate::reconcile::tables::{Action, Tables, plan};
+use crate::reconcile::tables::{Action, Hop, Tables, plan};
 
 /// After this long the tables are read from the kernel again.
 const REREAD: Duration = Duration::from_secs(10);
@@ -41,6 +41,9 @@ const REREAD: Duration = Duration::from_secs(10);
 /// refreshes of one that has.
 const ARP_RETRY: Duration = Duration::from_secs(1);
 const ARP_REFRESH: Duration = Duration::from_secs(30);
+/// A neighbour silent for this long missed three requests: it is gone, though
+/// packets still go to where it was.
+const ARP_STALE: Duration = Duration::from_secs(100);
 /// How long a pass waits for new neighbours, so that the first SYN finds them.
 const ARP_WAIT: Duration = Duration::from_millis(200);
 
@@ -56,6 +59,8 @@ struct Shared {
     mapped: Arc<Mapped>,
     links: Links,
     state: Mutex<State>,
+    /// Held for as long as this process changes what is pinned.
+    _lock: load::Lock,
     sweep: Mutex<Option<Sweep>>,
     wake: Wake,
 }
@@ -132,6 +137,7 @@ impl BpfDatapath {
             mapped,
             links,
             state: Mutex::new(state),
+            _lock: loaded.lock,
             sweep: Mutex::new(None),
             wake: Wake::default(),
         });
@@ -258,7 +264,7 @@ fn resolve_forever(shared: &Shared, requester: &Requester) {
 
 fn requests(shared: &Shared) -> BTreeMap<u16, Request> {
     let state = shared.lock();
-    let request = |(number, hop): (&u16, &crate::reconcile::tables::Hop)| {
+    let request = |(number, hop): (&u16, &Hop)| {
         let attachment = state.observed.attachments.get(&u32::from(hop.attachment))?;
         let request = Request {
             ifindex: attachment.ifindex,
@@ -360,15 +366,22 @@ impl Datapath for BpfDatapath {
 
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
         let state = self.shared.lock();
-        let backend =
-            state.observed.backends.values().find(|b| b.vpc == vpc && Ipv4Addr::from(b.address) == address);
-        let Some(next_hop) = backend.map(|b| u32::from(b.next_hop)).filter(|number| *number != 0) else {
-            return Ok(Neighbour::Unknown);
+        let is_it = |hop: &&Hop| hop.vpc == vpc && hop.address == address;
+        let number = state.observed.next_hops.iter().find(|(_, hop)| is_it(hop)).map(|(number, _)| *number);
+        // A backend behind a router is as well known as the router.
+        let behind = || {
+            let is_it =
+                |b: &&Backend| b.vpc == vpc && Ipv4Addr::from(b.address) == address && b.next_hop != 0;
+            state.observed.backends.values().find(is_it).map(|b| b.next_hop)
         };
-        Ok(match word_mac(self.shared.mapped.next_hops.get(next_hop).mac) {
-            Some(mac) => Neighbour::Resolved { mac },
-            None => Neighbour::Unresolved,
-        })
+        let Some(number) = number.or_else(behind) else { return Ok(Neighbour::Unknown) };
+        let hop = self.shared.mapped.next_hops.get(u32::from(number));
+        let Some(mac) = word_mac(hop.mac) else { return Ok(Neighbour::Unresolved) };
+        let since_secs = seconds(sweep::now_ticks().saturating_sub(hop.seen));
+        if since_secs > ARP_STALE.as_secs() {
+            return Ok(Neighbour::Stale { mac, since_secs });
+        }
+        Ok(Neighbour::Resolved { mac })
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {

@@ -15,6 +15,7 @@ use aya::maps::MapInfo;
 use aya::programs::{RawTracePoint, SchedClassifier, TcAttachType, Xdp, tc};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
 use vpcep_common::session::ticks;
 use vpcep_common::settings::Settings;
@@ -44,7 +45,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// Whether the maps were there before.
     pub reused: bool,
+    /// Keeps other processes away.
+    pub lock: Lock,
 }
+
+/// The directory, locked: one process at a time changes what is pinned in it.
+pub type Lock = Flock<std::fs::File>;
 
 /// Where this version pins.
 #[must_use]
@@ -65,17 +71,18 @@ fn fresh_directory(bpffs: &Path) -> PathBuf {
 pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
     let shard = shard(settings)?;
     prepare(&settings.bpffs)?;
+    let lock = lock(&settings.bpffs)?;
     let pins = pin_directory(&settings.bpffs);
     let reused = pins.exists();
     let capacities = capacities(settings);
     if reused {
         check_pinned(&pins, &capacities)?;
-        return load_from(settings, shard, &pins, &capacities, reused);
+        return load_from(settings, shard, &pins, &capacities, lock, reused);
     }
     let fresh = fresh_directory(&settings.bpffs);
     remove_tree(&fresh)?;
     make_directory(&fresh)?;
-    let loaded = load_from(settings, shard, &fresh, &capacities, reused)?;
+    let loaded = load_from(settings, shard, &fresh, &capacities, lock, reused)?;
     std::fs::rename(&fresh, &pins).map_err(system(format!(
         "rename {} to {}",
         fresh.display(),
@@ -89,6 +96,7 @@ fn load_from(
     shard: Shard,
     pins: &Path,
     capacities: &[(&'static str, u32)],
+    lock: Lock,
     reused: bool,
 ) -> Result<Loaded, DatapathError> {
     let mut loader = EbpfLoader::new();
@@ -104,7 +112,7 @@ fn load_from(
     let wanted = programs_settings(settings, shard, &maps.settings()?, reused)?;
     maps.set_settings(wanted)?;
     let log = open_log(&mut ebpf);
-    Ok(Loaded { ebpf, maps, log, settings: wanted, reused })
+    Ok(Loaded { ebpf, maps, log, settings: wanted, reused, lock })
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
@@ -196,6 +204,13 @@ fn programs_settings(
                 expected: ABI_VERSION,
             });
         }
+        if known.owner != settings.owner.to_be_bytes() {
+            return Err(DatapathError::Setting(format!(
+                "what is pinned in {} follows another store: check --state-dir (is its filesystem mounted?), or run \
+                 vpcepd --detach first (it ends all sessions)",
+                settings.bpffs.display()
+            )));
+        }
         if known.shard() != shard {
             return Err(DatapathError::Setting(format!(
                 "sessions in the kernel use the source range that starts at {}, and the settings say {}: run vpcepd \
@@ -230,6 +245,7 @@ fn programs_settings(
         shard_base: shard.base,
         shard_mask: shard.mask,
         rest: ticks_of(timeouts.port_rest),
+        owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
     })
 }
@@ -260,11 +276,26 @@ fn prepare(bpffs: &Path) -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// Locks the directory for this process.
+fn lock(bpffs: &Path) -> Result<Lock, DatapathError> {
+    let open = std::fs::File::open(bpffs).map_err(system(format!("open {}", bpffs.display())))?;
+    Flock::lock(open, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::errno::Errno::EWOULDBLOCK => {
+            DatapathError::Setting(format!("another vpcepd is running on {}: stop it first", bpffs.display()))
+        }
+        error => system(format!("lock {}", bpffs.display()))(error.into()),
+    })
+}
+
 /// Removes links, maps and filters, and the directory itself.
 ///
 /// # Errors
 /// When something cannot be removed.
 pub fn detach(bpffs: &Path) -> Result<(), DatapathError> {
+    if !bpffs.exists() {
+        return Ok(());
+    }
+    let _lock = lock(bpffs)?;
     let pins = pin_directory(bpffs);
     // Links first: without them no packet reaches the maps.
     remove_tree(&pins.join("links"))?;

@@ -236,10 +236,10 @@ impl Maps {
             return;
         };
         let is_same = known.vpc == hop.vpc && std::net::Ipv4Addr::from(known.address) == hop.address;
-        let next = NextHop { mac: 0, address: hop.address.into(), vpc: hop.vpc, attachment: hop.attachment };
         if !is_same {
             mmap::store(mac, 0);
         }
+        let next = NextHop { address: hop.address.into(), vpc: hop.vpc, attachment: hop.attachment, ..known };
         self.mapped.next_hops.set(number, NextHop { mac: mmap::load(mac), ..next });
     }
 

@@ -62,6 +62,9 @@ pub enum DatapathKind {
 pub struct DatapathSettings {
     /// Which data plane.
     pub kind: DatapathKind,
+    /// Identity of the store (see [`crate::store::identity`]): what another
+    /// store has put into the kernel is not touched.
+    pub owner: u128,
     /// The sources backends see; inside 198.19.128.0/17, /26 to /32.
     pub snat_range: Cidr,
     /// Most endpoints on this host.
@@ -212,6 +215,13 @@ pub enum Neighbour {
     Resolved {
         /// Its MAC.
         mac: [u8; 6],
+    },
+    /// Answered once, and not for that long.
+    Stale {
+        /// Its last known MAC, which packets still go to.
+        mac: [u8; 6],
+        /// Seconds since its last answer.
+        since_secs: u64,
     },
 }
 

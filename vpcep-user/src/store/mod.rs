@@ -12,6 +12,7 @@
 
 pub mod contract;
 mod embedded;
+mod identity;
 pub mod record;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 pub use embedded::EmbeddedStore;
+pub use identity::identity;
 
 /// Number of a commit; 0 is the empty store before the first.
 pub type Revision = u64;

@@ -48,6 +48,7 @@ impl World {
         let store = EmbeddedStore::open(dir).unwrap();
         let controller = Arc::new(Controller::load(Arc::new(store), "eu".parse().unwrap()).unwrap());
         let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
+            owner: 0,
             kind: DatapathKind::None,
             snat_range: "198.19.128.0/26".parse().unwrap(),
             max_endpoints: 16,
