@@ -21,7 +21,7 @@ use vpcep_common::session::ticks;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
 use vpcep_common::tcp::State;
-use vpcep_common::{ABI_VERSION, maps as names};
+use vpcep_common::{ABI_VERSION, limits, maps as names};
 
 use super::maps::Maps;
 use super::object::{OBJECT, programs};
@@ -70,6 +70,7 @@ fn fresh_directory(bpffs: &Path) -> PathBuf {
 /// When the kernel refuses, or what is pinned does not fit the settings.
 pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
     let shard = shard(settings)?;
+    check_capacities(settings)?;
     prepare(&settings.bpffs)?;
     let lock = lock(&settings.bpffs)?;
     let pins = pin_directory(&settings.bpffs);
@@ -153,6 +154,19 @@ fn shard(settings: &DatapathSettings) -> Result<Shard, DatapathError> {
         )));
     }
     Ok(Shard { base, mask: (1 << (32 - u32::from(len))) - 1 })
+}
+
+fn check_capacities(settings: &DatapathSettings) -> Result<(), DatapathError> {
+    for (name, value, most) in [
+        ("max_endpoints", settings.max_endpoints, limits::MAX_ENDPOINTS),
+        ("max_sessions", settings.max_sessions, limits::MAX_SESSIONS),
+    ] {
+        // Number 0 of the endpoints is taken.
+        if !(2..=most).contains(&value) {
+            return Err(DatapathError::Setting(format!("{name} {value} must be 2 to {most}")));
+        }
+    }
+    Ok(())
 }
 
 fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
@@ -328,4 +342,38 @@ fn remove_tree(path: &Path) -> Result<(), DatapathError> {
 
 fn system(action: String) -> impl Fn(io::Error) -> DatapathError {
     move |source| DatapathError::System { action: action.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::{DatapathKind, Timeouts};
+
+    #[test]
+    fn settings_that_cannot_be_are_refused_by_name() {
+        for (name, range, endpoints, sessions, want) in [
+            ("range outside", "10.0.0.0/26", 64, 64, Some("198.19.128.0/17")),
+            ("range too long", "198.19.128.0/25", 64, 64, Some("/26 to /32")),
+            ("no endpoint", "198.19.128.0/32", 1, 64, Some("max_endpoints 1")),
+            ("too many endpoints", "198.19.128.0/32", u32::MAX, 64, Some("max_endpoints 4294967295")),
+            ("no session", "198.19.128.0/32", 64, 0, Some("max_sessions 0")),
+            ("fine", "198.19.255.192/26", 64, 64, None),
+        ] {
+            let settings = DatapathSettings {
+                kind: DatapathKind::Bpf,
+                owner: 0,
+                snat_range: range.parse().unwrap(),
+                max_endpoints: endpoints,
+                max_sessions: sessions,
+                bpffs: PathBuf::new(),
+                timeouts: Timeouts::default(),
+            };
+            let result = shard(&settings).map(drop).and_then(|()| check_capacities(&settings));
+            match (result, want) {
+                (Ok(()), None) => {}
+                (Err(error), Some(want)) => assert!(error.to_string().contains(want), "{name}: {error}"),
+                (result, _) => panic!("{name}: {result:?}"),
+            }
+        }
+    }
 }
