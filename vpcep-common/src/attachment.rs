@@ -46,8 +46,11 @@ pub mod attachment_flags {
     pub const XDP_GENERIC: u16 = 1 << 1;
     /// An XDP program runs in front of TC here.
     pub const HAS_XDP: u16 = 1 << 3;
-    /// The host has a global IPv6 address of its own here: IPv6 is left to it.
+    /// The host has a permanent IPv6 address of its own here: IPv6 is left to it.
     pub const HOST_IPV6: u16 = 1 << 2;
+    /// The host has an IPv4 address of its own here: multicast and broadcast are
+    /// left to it.
+    pub const HOST_IPV4: u16 = 1 << 4;
 }
 
 /// Key of `NEIGHBOURS`.

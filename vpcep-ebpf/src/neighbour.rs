@@ -29,8 +29,13 @@ pub fn attachment(number: u32) -> Option<&'static Attachment> {
 pub fn resolve(number: u16) -> Result<([u8; 6], &'static Attachment), DropReason> {
     let next_hop = NEXT_HOPS.get_ptr(u32::from(number)).ok_or(DropReason::NoAttachment)?;
     // SAFETY: a pointer into the map.
-    let attachment_number = unsafe { (*next_hop).attachment };
+    let (attachment_number, vpc) = unsafe { ((*next_hop).attachment, (*next_hop).vpc) };
     let out = attachment(u32::from(attachment_number)).ok_or(DropReason::NoAttachment)?;
+    // Numbers of attachments change owner only when nothing names them; should
+    // that ever fail, a packet must still not end up in another VPC.
+    if out.vpc != vpc {
+        return Err(DropReason::NoAttachment);
+    }
     // SAFETY: as above; the word is replaced whole.
     let word = unsafe { atomic::load(&raw const (*next_hop).mac) };
     let mac = word_mac(word).ok_or(DropReason::NeighbourUnresolved)?;

@@ -514,6 +514,8 @@ impl BpfDatapath {
             attachments: keep(observed.attachments.keys(), |number| {
                 is_past(orphans.attachments.get(number))
                     && named.is_some_and(|s| !s.attachments.contains(number))
+                    // Sessions name the way to their backend through a next hop.
+                    && !observed.next_hops.values().any(|hop| u32::from(hop.attachment) == *number)
             }),
         }
     }
