@@ -27,6 +27,16 @@ struct State {
     passes: u64,
     failing: BTreeMap<EndpointId, String>,
     lost: bool,
+    panics: bool,
+}
+
+impl State {
+    fn check(&self) -> Result<(), DatapathError> {
+        if self.lost {
+            return Err(DatapathError::Setting("the data plane is lost".into()));
+        }
+        Ok(())
+    }
 }
 
 impl FakeDatapath {
@@ -58,9 +68,14 @@ impl FakeDatapath {
         };
     }
 
-    /// From the next pass on, nothing can be applied at all; `false` lifts it.
+    /// From now on it can be neither changed nor read; `false` lifts it.
     pub fn lose(&self, lost: bool) {
         self.lock().lost = lost;
+    }
+
+    /// From the next pass on, every pass panics; `false` lifts it.
+    pub fn panic_in_passes(&self, panics: bool) {
+        self.lock().panics = panics;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -73,9 +88,8 @@ impl Datapath for FakeDatapath {
     fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
         let mut state = self.lock();
         state.passes += 1;
-        if state.lost {
-            return Err(DatapathError::Setting("the data plane is lost".into()));
-        }
+        state.check()?;
+        assert!(!state.panics, "told to panic");
         state.desired = desired.clone();
         let failed_endpoints = state
             .failing
@@ -93,6 +107,7 @@ impl Datapath for FakeDatapath {
 
     fn endpoint_stats(&self, endpoint: EndpointId) -> Result<Option<EndpointStats>, DatapathError> {
         let state = self.lock();
+        state.check()?;
         Ok(state.desired.endpoints.get(&endpoint).map(|endpoint| EndpointStats {
             connections_limit: endpoint.connection_limit.into(),
             ..EndpointStats::default()
@@ -100,6 +115,7 @@ impl Datapath for FakeDatapath {
     }
 
     fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError> {
+        self.lock().check()?;
         Ok(BTreeMap::new())
     }
 
@@ -116,7 +132,9 @@ impl Datapath for FakeDatapath {
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
-        let endpoints = self.lock().desired.endpoints.len() as u64;
+        let state = self.lock();
+        state.check()?;
+        let endpoints = state.desired.endpoints.len() as u64;
         Ok(DatapathStatus {
             kind: "none".into(),
             endpoints,
