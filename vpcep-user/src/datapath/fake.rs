@@ -4,7 +4,7 @@
 //! plane's states move exactly as they do over a kernel. A test can tell it what
 //! to fail on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +26,8 @@ struct State {
     desired: Desired,
     passes: u64,
     failing: BTreeMap<EndpointId, String>,
+    sessions: Vec<SessionInfo>,
+    looks: u64,
     lost: bool,
     panics: bool,
 }
@@ -66,6 +68,17 @@ impl FakeDatapath {
             Some(reason) => state.failing.insert(endpoint, reason.into()),
             None => state.failing.remove(&endpoint),
         };
+    }
+
+    /// From now on it has these sessions.
+    pub fn hold(&self, sessions: Vec<SessionInfo>) {
+        self.lock().sessions = sessions;
+    }
+
+    /// How often somebody looked at the sessions.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.lock().looks
     }
 
     /// From now on it can be neither changed nor read; `false` lifts it.
@@ -121,10 +134,19 @@ impl Datapath for FakeDatapath {
 
     fn sessions(
         &self,
-        _endpoint: Option<EndpointId>,
-        _limit: usize,
+        endpoints: Option<&BTreeSet<EndpointId>>,
+        limit: usize,
     ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
-        Ok((Vec::new(), 0))
+        let mut state = self.lock();
+        state.check()?;
+        state.looks += 1;
+        let is_wanted = |id: &EndpointId| endpoints.is_none_or(|wanted| wanted.contains(id));
+        let mut found: Vec<_> =
+            state.sessions.iter().filter(|session| is_wanted(&session.endpoint)).cloned().collect();
+        let total = found.len() as u64;
+        found.sort_by_key(|session| session.age_secs);
+        found.truncate(limit);
+        Ok((found, total))
     }
 
     fn neighbour(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
