@@ -1,8 +1,11 @@
 //! Who is asking, and whose resources the path means.
 
+use std::fmt;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use super::audit::Asker;
 use super::error::ApiError;
 use super::{App, Door};
 use crate::controller::{ControlError, Scope};
@@ -20,10 +23,29 @@ pub enum Caller {
     },
 }
 
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Account { project } => project.fmt(f),
+        }
+    }
+}
+
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = Self::find(parts, app).await?;
+        if let Some(asker) = parts.extensions.get::<Asker>() {
+            asker.is(caller);
+        }
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    async fn find(parts: &Parts, app: &App) -> Result<Self, ApiError> {
         let Some(token) = parts.headers.get("x-auth-token") else {
             return match app.door {
                 Door::Socket => Ok(Self::Operator),
@@ -79,9 +101,11 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         const ONLY: ApiError = ApiError::Forbidden("only the operator may, through the operator's socket");
+        // Asked on TCP as well, so that the log knows who tried.
+        let caller = Caller::from_request_parts(parts, app).await;
         match app.door {
             Door::Tcp => Err(ONLY),
-            Door::Socket => match Caller::from_request_parts(parts, app).await? {
+            Door::Socket => match caller? {
                 Caller::Operator => Ok(Self),
                 Caller::Account { .. } => Err(ONLY),
             },

@@ -18,6 +18,8 @@
 //! | `/operator/v1/attachments` | `attachments.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
+//! `audit.rs` is about every request: its id, and its line in the log.
+//!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.
 
@@ -25,6 +27,7 @@
 
 mod accounts;
 mod attachments;
+mod audit;
 mod auth;
 mod backends;
 mod connections;
@@ -43,13 +46,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use http::HeaderValue;
-use tracing::{debug, error, warn};
-use uuid::Uuid;
+use tracing::warn;
 
 use crate::controller::{ControlError, Controller, State, Tx};
 use crate::datapath::Datapath;
@@ -138,7 +139,7 @@ pub fn router(app: App) -> Router {
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(identify))
+        .layer(from_fn(audit::identify))
         .with_state(app)
 }
 
@@ -189,20 +190,6 @@ fn operators() -> Router<App> {
         .route("/operator/v1/quotas", put(quotas::set))
         .route("/operator/v1/endpoints/{id}", put(operator::set_refusal))
         .route("/operator/v1/status", get(operator::status))
-}
-
-/// Gives every request an id, in the answer and in the log.
-async fn identify(request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4().to_string();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    match response.extensions().get::<error::Detail>() {
-        Some(detail) => error!(request = id, %method, path, error = %detail.0, "request failed"),
-        None => debug!(request = id, %method, path, status = response.status().as_u16(), "request"),
-    }
-    let value = HeaderValue::from_str(&id).expect("a UUID is printable ASCII");
-    response.headers_mut().insert("x-request-id", value);
-    response
 }
 
 /// The answer of a deletion.

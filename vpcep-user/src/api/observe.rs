@@ -1,21 +1,25 @@
 //! `/v1/{project_id}/sessions`, `/stats` and `/explain`: what the data plane is
 //! doing, and why it does not.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State as Context;
 use serde_json::{Value, json};
 
 use super::App;
-use super::auth::InProject;
+use super::auth::{Caller, InProject};
 use super::error::ApiError;
 use super::request::Params;
 use crate::controller::{ControlError, Scope};
 use crate::datapath::SessionInfo;
-use crate::explain::{self, Facts, Question};
+use crate::explain::{self, Asker, Facts, Question};
 use crate::model::{Endpoint, EndpointId, Port, Protocol, VpcId, parse_address};
 
 /// Sessions in one answer, at most.
 const MAX_SESSIONS: usize = 10_000;
+/// How long an explanation waits for the data plane to have what is known.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
 
 /// The endpoints a question is about: one, or all the caller may see.
 fn endpoints(app: &App, scope: Scope, one: Option<EndpointId>) -> Result<Vec<Endpoint>, ControlError> {
@@ -57,17 +61,11 @@ pub async fn sessions(
     let one = params.id("endpoint_id")?;
     app.blocking(move |app| {
         let wanted = page.offset.saturating_add(page.limit).min(MAX_SESSIONS);
-        let (mut rows, mut total) = (Vec::new(), 0);
-        if scope == Scope::Every && one.is_none() {
-            (rows, total) = app.datapath.sessions(None, wanted)?;
-        } else {
-            for endpoint in endpoints(app, scope, one)? {
-                let (of_endpoint, count) = app.datapath.sessions(Some(endpoint.id), wanted)?;
-                rows.extend(of_endpoint);
-                total += count;
-            }
-            rows.sort_by_key(|session| session.age_secs);
-        }
+        let visible = match (scope, one) {
+            (Scope::Every, None) => None,
+            _ => Some(endpoints(app, scope, one)?.iter().map(|endpoint| endpoint.id).collect()),
+        };
+        let (rows, total) = app.datapath.sessions(visible.as_ref(), wanted)?;
         let (rows, _) = page.cut(rows);
         let rows: Vec<_> = rows.iter().map(session_view).collect();
         Ok(Json(json!({"sessions": rows, "total_count": total})))
@@ -109,6 +107,7 @@ pub async fn stats(
 
 /// `GET /explain`: why a client does or does not reach an endpoint.
 pub async fn explain(
+    caller: Caller,
     InProject(scope): InProject,
     Context(app): Context<App>,
     params: Params,
@@ -123,8 +122,13 @@ pub async fn explain(
         port: Port::new("port", port.parse().map_err(|_| bad_port())?)?,
         protocol: params.get("protocol").map(str::parse::<Protocol>).transpose()?.unwrap_or_default(),
     };
+    let asker = Asker { scope, is_operator: caller == Caller::Operator };
+    // States that move on by themselves are a pass behind the commit that moves them.
+    let revision = app.read(|state| Ok(state.revision)).await?;
+    app.controller.covered(revision, SETTLE_WAIT).await;
     app.blocking(move |app| {
-        let facts = app.controller.read(|state| Facts::gather(state, scope, question.clone()));
+        let gather = |state: &_| Facts::gather(state, app.controller.passes(), asker, question.clone());
+        let facts = app.controller.read(gather);
         let explanation = explain::explain(&facts, app.datapath.as_ref())?;
         let steps = explanation
             .steps

@@ -14,9 +14,11 @@ use super::endpoints::EndpointView;
 use super::error::ApiError;
 use super::request::{Body, Id, require};
 use crate::controller::endpoints;
+use crate::datapath::DatapathError;
 use crate::model::connection::Effect;
 use crate::model::{Endpoint, EndpointId};
 use crate::reconcile::desired::Refusal;
+use crate::telemetry::Chain;
 
 /// The body of a change.
 #[derive(Deserialize)]
@@ -70,22 +72,32 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Valu
         status["reconcile"] = json!({
             "version": passes.covered,
             "last_pass_at": passes.last_at.map(|time| time.to_string()),
+            "last_ok_at": passes.last_ok_at.map(|time| time.to_string()),
             "failures": passes.failures,
+            "failed_endpoints": passes.failed_endpoints,
+            "last_error": passes.last_error,
         });
-        status["datapath"] = datapath(app)?;
-        status["drops"] = json!(drops(app, &ids)?);
+        let (datapath, drops) = datapath(app, &ids);
+        status["datapath"] = datapath;
+        status["drops"] = drops;
         Ok(Json(status))
     })
     .await
 }
 
-fn datapath(app: &App) -> Result<Value, ApiError> {
-    let status = app.datapath.status()?;
+/// The data plane and its drops. When it cannot be read, that is the answer:
+/// whoever asks for the status then needs the rest of it.
+fn datapath(app: &App, endpoints: &[EndpointId]) -> (Value, Value) {
+    let read = app.datapath.status().and_then(|status| Ok((status, drops(app, endpoints)?)));
+    let (status, drops) = match read {
+        Ok(read) => read,
+        Err(error) => return (json!({"error": Chain(&error).to_string()}), Value::Null),
+    };
     let maps = status
         .maps
         .iter()
         .map(|(name, map)| (name.clone(), json!({"capacity": map.capacity, "bytes": map.bytes})));
-    Ok(json!({
+    let view = json!({
         "kind": status.kind,
         "snat_range": status.snat_range,
         "session_slots": status.session_slots,
@@ -93,11 +105,13 @@ fn datapath(app: &App) -> Result<Value, ApiError> {
         "endpoints": status.endpoints,
         "memory_bytes": status.memory_bytes,
         "maps": maps.collect::<serde_json::Map<_, _>>(),
-    }))
+        "error": null,
+    });
+    (view, json!(drops))
 }
 
 /// Every drop on this host by reason, those of endpoints included.
-fn drops(app: &App, endpoints: &[EndpointId]) -> Result<BTreeMap<String, u64>, ApiError> {
+fn drops(app: &App, endpoints: &[EndpointId]) -> Result<BTreeMap<String, u64>, DatapathError> {
     let mut drops = app.datapath.unattributed_drops()?;
     for id in endpoints {
         let stats = app.datapath.endpoint_stats(*id)?.unwrap_or_default();

@@ -59,9 +59,15 @@ pub struct Passes {
     pub covered: Revision,
     /// When the last pass ended, whatever it achieved.
     pub last_at: Option<Timestamp>,
+    /// When the last pass ended that applied something.
+    pub last_ok_at: Option<Timestamp>,
+    /// Why the last pass failed as a whole; `None` when it did not.
+    pub last_error: Option<String>,
     /// Objects the last pass could not put into the data plane; a pass that
     /// failed as a whole counts as one.
     pub failures: usize,
+    /// Endpoints among them, as of the last pass that applied something.
+    pub failed_endpoints: usize,
 }
 
 /// The answer of an operation that changed something.
@@ -141,15 +147,19 @@ impl Controller {
         self.passes.send_modify(|passes| {
             passes.covered = passes.covered.max(report.version);
             passes.last_at = Some(Timestamp::now());
+            passes.last_ok_at = passes.last_at;
+            passes.last_error = None;
             passes.failures = progress::failures(report);
+            passes.failed_endpoints = report.failed_endpoints.len();
         });
         Ok(())
     }
 
-    /// Takes note of a pass that achieved nothing.
-    pub fn report_failure(&self) {
+    /// Takes note of a pass that achieved nothing, and why.
+    pub fn report_failure(&self, error: String) {
         self.passes.send_modify(|passes| {
             passes.last_at = Some(Timestamp::now());
+            passes.last_error = Some(error);
             passes.failures = 1;
         });
     }

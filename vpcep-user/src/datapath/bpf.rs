@@ -22,6 +22,7 @@ use vpcep_common::settings::Settings;
 use super::attach::{self, Hook, Links, TcKind};
 use super::load::Log;
 use super::maps::{Mapped, Maps};
+use super::newest::Newest;
 use super::object::programs;
 use super::sweep::{self, Recount, Sweep};
 use super::{
@@ -338,35 +339,38 @@ impl Datapath for BpfDatapath {
 
     fn sessions(
         &self,
-        endpoint: Option<EndpointId>,
+        endpoints: Option<&BTreeSet<EndpointId>>,
         limit: usize,
     ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
+        let is_wanted = |id: &EndpointId| endpoints.is_none_or(|wanted| wanted.contains(id));
         let state = self.shared.lock();
-        let wanted = match endpoint {
-            None => None,
-            Some(id) => match state.numbers.get(&id) {
-                None => return Ok((Vec::new(), 0)),
-                number => number.copied(),
-            },
-        };
-        let owners: HashMap<u32, EndpointId> =
-            state.numbers.iter().map(|(id, number)| (*number, *id)).collect();
+        let wanted = state.numbers.iter().filter(|(id, _)| is_wanted(id));
+        let owners: HashMap<u32, EndpointId> = wanted.map(|(id, number)| (*number, *id)).collect();
         drop(state);
+        if owners.is_empty() {
+            return Ok((Vec::new(), 0));
+        }
         let slots = &self.shared.mapped.slots;
-        let mut found: Vec<(u32, Slot)> = (0..slots.len())
-            .map(|number| (number, slots.get(number)))
-            .filter(|(_, slot)| {
-                let word = Word(slot.word);
-                word.is_live() && wanted.is_none_or(|number| number == word.endpoint())
-            })
-            .collect();
-        let total = found.len() as u64;
-        found.sort_unstable_by_key(|(_, slot)| std::cmp::Reverse(slot.created));
-        let now = sweep::now_ticks();
-        let info = |(number, slot): (u32, Slot)| {
-            owners.get(&Word(slot.word).endpoint()).map(|id| self.session_info(*id, number, &slot, now))
+        let owner = |slot: &Slot| {
+            let word = Word(slot.word);
+            if word.is_live() { owners.get(&word.endpoint()).copied() } else { None }
         };
-        Ok((found.into_iter().filter_map(info).take(limit).collect(), total))
+        let mut newest = Newest::new(limit);
+        for number in 0..slots.len() {
+            let slot = slots.get(number);
+            if owner(&slot).is_some() {
+                newest.show((slot.created, number));
+            }
+        }
+        let (newest, total) = newest.finish();
+        let now = sweep::now_ticks();
+        // Only the order was kept; what has ended meanwhile is left out.
+        let info = |(created, number): (u32, u32)| {
+            let slot = slots.get(number);
+            let id = owner(&slot).filter(|_| slot.created == created)?;
+            Some(self.session_info(id, number, &slot, now))
+        };
+        Ok((newest.into_iter().filter_map(info).collect(), total))
     }
 
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {

@@ -4,7 +4,7 @@
 //! plane's states move exactly as they do over a kernel. A test can tell it what
 //! to fail on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +26,19 @@ struct State {
     desired: Desired,
     passes: u64,
     failing: BTreeMap<EndpointId, String>,
+    sessions: Vec<SessionInfo>,
+    looks: u64,
     lost: bool,
+    panics: bool,
+}
+
+impl State {
+    fn check(&self) -> Result<(), DatapathError> {
+        if self.lost {
+            return Err(DatapathError::Setting("the data plane is lost".into()));
+        }
+        Ok(())
+    }
 }
 
 impl FakeDatapath {
@@ -58,9 +70,25 @@ impl FakeDatapath {
         };
     }
 
-    /// From the next pass on, nothing can be applied at all; `false` lifts it.
+    /// From now on it has these sessions.
+    pub fn hold(&self, sessions: Vec<SessionInfo>) {
+        self.lock().sessions = sessions;
+    }
+
+    /// How often somebody looked at the sessions.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.lock().looks
+    }
+
+    /// From now on it can be neither changed nor read; `false` lifts it.
     pub fn lose(&self, lost: bool) {
         self.lock().lost = lost;
+    }
+
+    /// From the next pass on, every pass panics; `false` lifts it.
+    pub fn panic_in_passes(&self, panics: bool) {
+        self.lock().panics = panics;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -73,9 +101,8 @@ impl Datapath for FakeDatapath {
     fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
         let mut state = self.lock();
         state.passes += 1;
-        if state.lost {
-            return Err(DatapathError::Setting("the data plane is lost".into()));
-        }
+        state.check()?;
+        assert!(!state.panics, "told to panic");
         state.desired = desired.clone();
         let failed_endpoints = state
             .failing
@@ -93,6 +120,7 @@ impl Datapath for FakeDatapath {
 
     fn endpoint_stats(&self, endpoint: EndpointId) -> Result<Option<EndpointStats>, DatapathError> {
         let state = self.lock();
+        state.check()?;
         Ok(state.desired.endpoints.get(&endpoint).map(|endpoint| EndpointStats {
             connections_limit: endpoint.connection_limit.into(),
             ..EndpointStats::default()
@@ -100,15 +128,25 @@ impl Datapath for FakeDatapath {
     }
 
     fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError> {
+        self.lock().check()?;
         Ok(BTreeMap::new())
     }
 
     fn sessions(
         &self,
-        _endpoint: Option<EndpointId>,
-        _limit: usize,
+        endpoints: Option<&BTreeSet<EndpointId>>,
+        limit: usize,
     ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
-        Ok((Vec::new(), 0))
+        let mut state = self.lock();
+        state.check()?;
+        state.looks += 1;
+        let is_wanted = |id: &EndpointId| endpoints.is_none_or(|wanted| wanted.contains(id));
+        let mut found: Vec<_> =
+            state.sessions.iter().filter(|session| is_wanted(&session.endpoint)).cloned().collect();
+        let total = found.len() as u64;
+        found.sort_by_key(|session| session.age_secs);
+        found.truncate(limit);
+        Ok((found, total))
     }
 
     fn neighbour(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
@@ -116,7 +154,9 @@ impl Datapath for FakeDatapath {
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
-        let endpoints = self.lock().desired.endpoints.len() as u64;
+        let state = self.lock();
+        state.check()?;
+        let endpoints = state.desired.endpoints.len() as u64;
         Ok(DatapathStatus {
             kind: "none".into(),
             endpoints,

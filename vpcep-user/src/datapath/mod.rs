@@ -4,7 +4,7 @@
 //! plane only, and unit tests). Writing goes through the reconciler alone;
 //! reading serves `sessions`, `stats`, `explain` and `status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub mod fake;
 pub mod load;
 pub mod maps;
 pub mod mmap;
+mod newest;
 pub mod object;
 mod sweep;
 
@@ -132,14 +133,14 @@ pub trait Datapath: Send + Sync {
     /// When the maps cannot be read.
     fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError>;
 
-    /// Live sessions, newest first, at most `limit`, of one endpoint or of all;
-    /// and how many match in all.
+    /// Live sessions, newest first, at most `limit`, of these endpoints or of
+    /// all; and how many match in all. One look at the table, whatever is asked.
     ///
     /// # Errors
     /// When the maps cannot be read.
     fn sessions(
         &self,
-        endpoint: Option<EndpointId>,
+        endpoints: Option<&BTreeSet<EndpointId>>,
         limit: usize,
     ) -> Result<(Vec<SessionInfo>, u64), DatapathError>;
 

@@ -1,9 +1,10 @@
 //! Every way a client can be stopped is named.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 
 use super::*;
-use crate::datapath::{DatapathStatus, EndpointStats, SessionInfo};
+use crate::datapath::{DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo};
 use crate::model::connection::Connection;
 use crate::model::*;
 use crate::reconcile::desired::{AttachMode, Desired, Refusal, Report};
@@ -13,6 +14,8 @@ struct Plane {
     connections: Option<u64>,
     neighbours: BTreeMap<Ipv4Addr, Neighbour>,
     drops: BTreeMap<String, u64>,
+    sessions: Vec<SessionInfo>,
+    status: DatapathStatus,
 }
 
 impl Datapath for Plane {
@@ -30,15 +33,21 @@ impl Datapath for Plane {
     fn unattributed_drops(&self) -> Result<BTreeMap<String, u64>, DatapathError> {
         Ok(BTreeMap::new())
     }
-    fn sessions(&self, _: Option<EndpointId>, _: usize) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
-        Ok((vec![], 0))
+    fn sessions(
+        &self,
+        endpoints: Option<&BTreeSet<EndpointId>>,
+        limit: usize,
+    ) -> Result<(Vec<SessionInfo>, u64), DatapathError> {
+        assert_eq!(endpoints, Some(&BTreeSet::from([EndpointId::from_u128(1)])), "no other's are read");
+        assert!(self.sessions.len() <= limit);
+        Ok((self.sessions.clone(), self.sessions.len() as u64))
     }
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
         assert_eq!(vpc, 2, "the provider's network is asked about");
         Ok(self.neighbours.get(&address).copied().unwrap_or(Neighbour::Unknown))
     }
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
-        Ok(DatapathStatus::default())
+        Ok(self.status.clone())
     }
 }
 
@@ -142,11 +151,34 @@ fn healthy() -> (Facts, Plane) {
         }),
         provider: Some(provider),
         vpc: Some(consumer),
+        is_operator: false,
+        revision: 7,
+        passes: Passes { covered: 7, ..Passes::default() },
         shows_provider: false,
         connection_limit: 10,
     };
     let neighbours = BTreeMap::from([(SERVERS[0], RESOLVED), (ROUTER, RESOLVED)]);
-    (facts, Plane { connections: Some(3), neighbours, drops: BTreeMap::new() })
+    let status = DatapathStatus { sessions: 3, session_slots: 100, ..DatapathStatus::default() };
+    let sessions = vec![session(SERVERS[0], "established", 9, 0), session(SERVERS[1], "closing", 9, 4)];
+    (facts, Plane { connections: Some(3), neighbours, drops: BTreeMap::new(), sessions, status })
+}
+
+fn session(server: Ipv4Addr, state: &str, age_secs: u64, idle_secs: u64) -> SessionInfo {
+    SessionInfo {
+        endpoint: EndpointId::from_u128(1),
+        protocol: 6,
+        client: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 40000),
+        destination: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 80),
+        source: SocketAddrV4::new(Ipv4Addr::new(198, 19, 128, 1), 40000),
+        backend: SocketAddrV4::new(server, 8080),
+        state: state.into(),
+        age_secs,
+        idle_secs,
+    }
+}
+
+fn step<'a>(explanation: &'a Explanation, name: &str) -> &'a Step {
+    explanation.steps.iter().find(|step| step.name == name).unwrap()
 }
 
 fn set_state(facts: &mut Facts, state: ConnectionState) {
@@ -160,8 +192,8 @@ fn a_healthy_way_is_forwarded_and_every_step_is_ok() {
     assert_eq!((explanation.verdict, explanation.stopped_by), (Verdict::Forwarded, None));
     assert_eq!(explanation.summary, "10.0.0.7 to 10.0.0.9 TCP 80 is forwarded");
     let names: Vec<_> = explanation.steps.iter().map(|step| (step.name, step.status)).collect();
-    let order = ["vpc", "attachment", "endpoint", "state", "whitelist", "limit"];
-    let order = order.into_iter().chain(["provider-attachment", "neighbour", "drops"]);
+    let order = ["reconcile", "vpc", "attachment", "endpoint", "state", "whitelist", "limit", "sessions"];
+    let order = order.into_iter().chain(["provider-attachment", "neighbour", "backend", "drops"]);
     assert_eq!(names, order.map(|name| (name, Status::Ok)).collect::<Vec<_>>());
 }
 
@@ -205,6 +237,31 @@ fn the_first_step_that_stops_is_named() {
             Some("neighbour"),
             "none of 2 servers answers ARP",
         ),
+        ("no slot left", |_, p| p.status.sessions = 100, Some("sessions"), "no room for another session"),
+        (
+            "no index entry left",
+            |_, p| {
+                p.status.maps.insert("FLOWS".into(), MapStatus { capacity: 3, bytes: 0 });
+            },
+            Some("sessions"),
+            "no room for another session",
+        ),
+        (
+            "the only server gone stale",
+            |f, p| {
+                let stale = Neighbour::Stale { mac: [2; 6], since_secs: 95 };
+                p.neighbours = BTreeMap::from([(SERVERS[0], stale)]);
+                f.backend.as_mut().unwrap().members.truncate(1);
+            },
+            Some("neighbour"),
+            "has not answered ARP for 95 s",
+        ),
+        (
+            "servers without a service",
+            |_, p| p.sessions = SERVERS.map(|server| session(server, "syn-sent", 4, 1)).to_vec(),
+            Some("backend"),
+            "does not answer connection requests",
+        ),
         (
             "waiting and full",
             |f, p| {
@@ -235,6 +292,11 @@ fn what_cannot_be_told_is_said_so() {
         ("not in the data plane", |_, p| p.connections = None),
         ("nobody asked", |_, p| p.neighbours.clear()),
         ("creating", |f, _| set_state(f, ConnectionState::Creating)),
+        ("changes under way", |f, _| f.passes.covered = 6),
+        ("changes refused", |f, _| f.passes.last_error = Some("lost".into())),
+        ("resets, whosever they are", |_, p| {
+            p.sessions = SERVERS.map(|server| session(server, "reset", 2, 2)).to_vec()
+        }),
     ];
     for (what, change) in cases {
         let (mut facts, mut plane) = healthy();
@@ -245,18 +307,126 @@ fn what_cannot_be_told_is_said_so() {
 }
 
 #[test]
-fn a_silent_server_and_drops_are_warnings_and_addresses_are_for_their_owner() {
+fn the_newest_sessions_that_tell_something_speak_for_a_server() {
+    use Status::{Ok, Stop, Unknown, Warn};
+    let [a, b] = SERVERS;
+    // Newest first.
+    let cases: &[(&str, &[(Ipv4Addr, &str, u64, u64)], Status, &str)] = &[
+        ("nothing", &[], Ok, "no connection of late"),
+        ("too early to tell", &[(a, "syn-sent", 3, 3), (b, "syn-sent", 1, 1)], Ok, "no connection of late"),
+        ("came back", &[(a, "established", 1, 0), (a, "syn-sent", 60, 30)], Ok, "1 of 2 servers answer"),
+        (
+            "went down",
+            &[
+                (a, "syn-sent", 1, 1),
+                (a, "syn-sent", 5, 2),
+                (b, "syn-sent", 6, 3),
+                (a, "established", 60, 9),
+                (b, "established", 60, 9),
+            ],
+            Stop,
+            "the backend does not answer connection requests (10.0.0.20:8080, 172.16.0.20:8080)",
+        ),
+        (
+            "one of two",
+            &[(a, "syn-sent", 5, 2), (b, "syn-received", 1, 1)],
+            Warn,
+            "1 of 2 servers do not answer connection requests (10.0.0.20:8080)",
+        ),
+        ("one seen", &[(a, "syn-sent", 5, 2)], Warn, "1 of 2 servers do not"),
+        ("reset late", &[(a, "reset", 9, 1)], Ok, "1 of 2 servers answer"),
+        ("one resets", &[(a, "reset", 9, 8)], Warn, "1 of 2 servers were reset at once (10.0.0.20:8080)"),
+        ("both reset", &[(a, "reset", 9, 8), (b, "reset", 9, 9)], Unknown, "if nothing listens there"),
+        ("no server any more", &[(Ipv4Addr::LOCALHOST, "syn-sent", 5, 2)], Ok, "no connection of late"),
+    ];
+    for (what, sessions, status, part) in cases {
+        let (mut facts, mut plane) = healthy();
+        facts.shows_provider = true;
+        plane.sessions =
+            sessions.iter().map(|(server, state, age, idle)| session(*server, state, *age, *idle)).collect();
+        let explanation = explain(&facts, &plane).unwrap();
+        let found = step(&explanation, "backend");
+        assert_eq!(found.status, *status, "{what}: {}", found.detail);
+        assert!(found.detail.contains(part), "{what}: {}", found.detail);
+    }
+    let (facts, mut plane) = healthy();
+    plane.sessions = SERVERS.map(|server| session(server, "syn-sent", 9, 9)).to_vec();
+    for session in &mut plane.sessions {
+        session.destination.set_port(81);
+    }
+    assert_eq!(step(&explain(&facts, &plane).unwrap(), "backend").status, Ok, "another port's");
+}
+
+#[test]
+fn the_host_is_described_to_the_operator_alone() {
+    type Break = fn(&mut Facts);
+    let cases: &[(&str, Break, &str, &str)] = &[
+        ("reconcile", |f| f.passes.last_error = Some("map full".into()), "map full", "ask the operator"),
+        ("attachment", |_| (), "eth0 (tcx)", "this vpc is attached"),
+        (
+            "attachment",
+            |f| {
+                let reason = "eth0 has a program".into();
+                f.attachment.as_mut().unwrap().1 = Some(AttachmentState::Failed { reason });
+            },
+            "eth0 has a program",
+            "ask the operator",
+        ),
+        (
+            "state",
+            |f| {
+                let reason = "map full".into();
+                set_state(f, ConnectionState::Failed(Failure::DataPlane { reason }));
+            },
+            "map full",
+            "ask the operator",
+        ),
+        ("sessions", |_| (), "3 of 100 are in use", "room for sessions"),
+    ];
+    for (name, change, host, everyone) in cases {
+        for is_operator in [true, false] {
+            let (mut facts, plane) = healthy();
+            change(&mut facts);
+            facts.is_operator = is_operator;
+            let explanation = explain(&facts, &plane).unwrap();
+            let detail = &step(&explanation, name).detail;
+            assert_eq!(detail.contains(host), is_operator, "{name}: {detail}");
+            assert!(is_operator || detail.contains(everyone), "{name}: {detail}");
+        }
+    }
+}
+
+#[test]
+fn a_silent_server_is_a_warning_and_addresses_are_for_their_owner() {
     let (mut facts, mut plane) = healthy();
     plane.neighbours.insert(SERVERS[0], Neighbour::Unresolved);
-    plane.drops.insert("not_whitelisted".into(), 4);
     for (shows_provider, detail) in
         [(false, "1 of 2 servers do not answer ARP"), (true, "1 of 2 servers do not answer ARP (10.0.0.20)")]
     {
         facts.shows_provider = shows_provider;
         let explanation = explain(&facts, &plane).unwrap();
         assert_eq!(explanation.verdict, Verdict::Forwarded);
-        let step = |name| explanation.steps.iter().find(|step| step.name == name).unwrap();
-        assert_eq!((step("neighbour").status, step("neighbour").detail.as_str()), (Status::Warn, detail));
-        assert_eq!(step("drops").detail, "the endpoint has dropped packets: not_whitelisted 4");
+        let found = step(&explanation, "neighbour");
+        assert_eq!((found.status, found.detail.as_str()), (Status::Warn, detail));
+    }
+}
+
+/// They once were a warning, which never went away.
+#[test]
+fn past_drops_are_told_and_decide_nothing() {
+    let (facts, mut plane) = healthy();
+    plane.drops = BTreeMap::from([("index_full".into(), 2), ("not_whitelisted".into(), 4)]);
+    let explanation = explain(&facts, &plane).unwrap();
+    assert_eq!(explanation.verdict, Verdict::Forwarded);
+    for (name, detail) in [
+        (
+            "sessions",
+            "the gateway host has room for sessions; dropped for want of it since the endpoint was made: \
+             index_full 2",
+        ),
+        ("drops", "packets dropped since the endpoint was made: index_full 2, not_whitelisted 4"),
+    ] {
+        let found = step(&explanation, name);
+        assert_eq!((found.status, found.detail.as_str()), (Status::Ok, detail));
     }
 }

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use crate::controller::Controller;
-use crate::datapath::Datapath;
+use crate::controller::{ControlError, Controller};
+use crate::datapath::{Datapath, DatapathError};
 use crate::telemetry::Chain;
 
 /// How long the data plane is left alone when nothing changes.
@@ -33,7 +33,7 @@ pub async fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, mut s
     loop {
         // Before the pass, so that a commit during it makes another.
         changes.mark_unchanged();
-        let done = pass(Arc::clone(&controller), Arc::clone(&datapath)).await;
+        let done = pass(&controller, Arc::clone(&datapath)).await;
         let pause = if done { FULL_PASS_EVERY } else { RETRY_AFTER };
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -43,33 +43,34 @@ pub async fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, mut s
     }
 }
 
+/// Why a pass achieved nothing.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error("cannot make the data plane match the model")]
+    Apply(#[source] DatapathError),
+    #[error("cannot keep what the pass achieved")]
+    Keep(#[source] ControlError),
+    #[error("the pass came to an unexpected end")]
+    Panicked(#[source] tokio::task::JoinError),
+}
+
 /// One pass; answers whether it could be done.
-async fn pass(controller: Arc<Controller>, datapath: Arc<dyn Datapath>) -> bool {
+async fn pass(controller: &Arc<Controller>, datapath: Arc<dyn Datapath>) -> bool {
+    let of_task = Arc::clone(controller);
     let task = tokio::task::spawn_blocking(move || {
-        let desired = controller.desired();
-        match datapath.reconcile(&desired) {
-            Ok(report) => match controller.report(&report) {
-                Ok(()) => {
-                    debug!(version = report.version, "pass");
-                    true
-                }
-                Err(error) => {
-                    error!(error = %Chain(&error), "cannot keep what the pass achieved");
-                    controller.report_failure();
-                    false
-                }
-            },
-            Err(error) => {
-                error!(error = %Chain(&error), "reconcile pass failed");
-                controller.report_failure();
-                false
-            }
-        }
+        let report = datapath.reconcile(&of_task.desired()).map_err(PassError::Apply)?;
+        of_task.report(&report).map_err(PassError::Keep)?;
+        Ok(report.version)
     });
-    match task.await {
-        Ok(done) => done,
+    match task.await.unwrap_or_else(|error| Err(PassError::Panicked(error))) {
+        Ok(version) => {
+            debug!(version, "pass");
+            true
+        }
         Err(error) => {
-            error!(%error, "reconcile pass panicked");
+            let error = Chain(&error).to_string();
+            error!(error, "reconcile pass failed");
+            controller.report_failure(error);
             false
         }
     }

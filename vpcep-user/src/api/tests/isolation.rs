@@ -161,6 +161,26 @@ async fn status_counts_what_there_is() {
         json!({"accounts": 1, "vpcs": 1, "services": 0, "endpoints": 0, "attachments": 1})
     );
     assert_eq!(status["datapath"]["kind"], "none");
-    assert_eq!(status["reconcile"]["version"], status["store"]["version"]);
+    let reconcile = &status["reconcile"];
+    assert_eq!(reconcile["version"], status["store"]["version"]);
+    assert!(reconcile["last_ok_at"].is_string(), "{reconcile}");
+    assert_eq!(
+        (&reconcile["failures"], &reconcile["failed_endpoints"], &reconcile["last_error"]),
+        (&json!(0), &json!(0), &Value::Null)
+    );
+    assert_eq!((&status["datapath"]["error"], &status["drops"]), (&Value::Null, &json!({})));
     operator.ok("DELETE", &format!("/operator/v1/attachments/{}", id(&attachment)), Value::Null).await;
+}
+
+#[tokio::test]
+async fn the_status_of_an_unreadable_data_plane_says_so_and_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let operator = world.operator();
+    operator.settle().await;
+    world.datapath.lose(true);
+    let status = operator.get("/operator/v1/status").await;
+    assert_eq!(status["datapath"], json!({"error": "the data plane is lost"}));
+    assert_eq!(status["drops"], Value::Null);
+    assert_eq!(status["counts"]["accounts"], 0);
 }

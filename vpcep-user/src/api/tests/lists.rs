@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Client, ENDPOINTS, SERVICES, World, id, service_body};
+use crate::datapath::SessionInfo;
 
 async fn three_services(me: &Client) -> Vec<String> {
     let vpc = me.vpc("192.168.24.0/24").await;
@@ -151,4 +152,49 @@ async fn versions_need_no_token() {
     let stranger = world.stranger(None);
     assert_eq!(stranger.get("/").await["versions"][0]["id"], "v1");
     assert_eq!(stranger.get("/v1").await["version"]["status"], "CURRENT");
+}
+
+/// There was a look at the whole table for each endpoint of the caller.
+#[tokio::test]
+async fn sessions_of_all_endpoints_are_one_list_and_one_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (me, other) = (world.account("me").await, world.account("other").await);
+    let mut ids = Vec::new();
+    for client in [&me, &other] {
+        let vpc = client.vpc("10.0.0.0/24").await;
+        let subnet = client.subnet(&vpc, "10.0.0.0/24").await;
+        let service = client.service(false).await;
+        for _ in 0..2 {
+            ids.push(id(&client.endpoint(&service, &vpc, &subnet).await));
+        }
+    }
+    let session = |endpoint: &str, age_secs| SessionInfo {
+        endpoint: endpoint.parse().unwrap(),
+        protocol: 6,
+        client: "10.0.0.7:40000".parse().unwrap(),
+        destination: "10.0.0.1:80".parse().unwrap(),
+        source: "198.19.128.1:40000".parse().unwrap(),
+        backend: "192.168.24.10:8080".parse().unwrap(),
+        state: "established".into(),
+        age_secs,
+        idle_secs: 0,
+    };
+    let [a, b, c, _] = ids.as_slice() else { panic!("four endpoints") };
+    world.datapath.hold(vec![session(a, 9), session(b, 5), session(c, 1), session(a, 3)]);
+    let one = format!("&endpoint_id={a}");
+    for (client, query, ages, total) in [
+        (&me, "", &[3, 5, 9][..], 3),
+        (&me, "&limit=1&offset=1", &[5][..], 3),
+        (&me, one.as_str(), &[3, 9][..], 2),
+        (&other, "", &[1][..], 1),
+        (&world.operator(), "", &[1, 3, 5, 9][..], 4),
+    ] {
+        let looks = world.datapath.looks();
+        let answer = client.get(&format!("/v1/{{p}}/sessions?{query}")).await;
+        let rows = answer["sessions"].as_array().unwrap();
+        let found: Vec<_> = rows.iter().map(|row| row["age_secs"].as_u64().unwrap()).collect();
+        assert_eq!((found.as_slice(), answer["total_count"].as_u64()), (ages, Some(total)), "{query}");
+        assert_eq!(world.datapath.looks(), looks + 1, "{query}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The API as callers see it: the whole router over a real store, a running
 //! reconcile loop and a data plane that carries no packets.
 
+mod audit;
 mod isolation;
 mod lists;
 mod refusals;

@@ -3,17 +3,23 @@
 //! Walks what the model says and what the data plane reads, in the order a packet
 //! meets it, and names the first step that stops it. [`Facts::gather`] takes a
 //! copy of the model, so that the walk holds no lock while it reads the kernel.
-//! A consumer is not told the provider's addresses, only whether they answer.
+//! A consumer is not told the provider's addresses, only whether they answer; and
+//! nobody but the operator is told of the host. What is read from the data plane
+//! is judged in `plane.rs`.
 
 #![forbid(unsafe_code)]
 
+mod plane;
+
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::controller::{Scope, State};
-use crate::datapath::{Datapath, DatapathError, Neighbour};
+use crate::controller::{Passes, Scope, State};
+use crate::datapath::{Datapath, DatapathError};
 use crate::model::connection::{Failure, State as ConnectionState};
 use crate::model::{Attachment, Backend, Endpoint, Port, Protocol, Service, Vpc, VpcId};
 use crate::reconcile::desired::AttachmentState;
+use crate::store::Revision;
 
 /// Who wants to reach what.
 #[derive(Clone, Debug)]
@@ -30,10 +36,22 @@ pub struct Question {
     pub protocol: Protocol,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// What they may ask about.
+    pub scope: Scope,
+    /// Whether they may hear of the host: interfaces, and what its kernel said.
+    pub is_operator: bool,
+}
+
 /// What the model knows that matters to a question.
 #[derive(Clone, Debug)]
 pub struct Facts {
     question: Question,
+    is_operator: bool,
+    revision: Revision,
+    passes: Passes,
     vpc: Option<Vpc>,
     attachment: Attached,
     endpoint: Option<Endpoint>,
@@ -49,9 +67,10 @@ pub struct Facts {
 type Attached = Option<(Attachment, Option<AttachmentState>)>;
 
 impl Facts {
-    /// What `state` knows that `scope` may ask about.
+    /// What `state` and the passes so far know that `asker` may ask about.
     #[must_use]
-    pub fn gather(state: &State, scope: Scope, question: Question) -> Self {
+    pub fn gather(state: &State, passes: Passes, asker: Asker, question: Question) -> Self {
+        let Asker { scope, is_operator } = asker;
         let attached = |vpc: VpcId| {
             let attachment = state.attachments.iter().find(|attachment| attachment.vpc == vpc)?;
             Some((attachment.clone(), state.attachment_states.get(&attachment.id).cloned()))
@@ -74,9 +93,19 @@ impl Facts {
             shows_provider: service.as_ref().is_some_and(|service| scope.sees(service.project)),
             connection_limit: state.quotas(endpoint.as_ref().map(|endpoint| endpoint.project)).connections,
             question,
+            is_operator,
+            revision: state.revision,
+            passes,
             endpoint,
             service,
         }
+    }
+}
+
+impl Facts {
+    /// A reason that speaks of the host, for those who may hear it.
+    fn of_host<'a>(&self, reason: &'a str) -> &'a str {
+        if self.is_operator { reason } else { "ask the operator" }
     }
 }
 
@@ -162,22 +191,27 @@ type Finding = (Status, String);
 pub fn explain(facts: &Facts, datapath: &dyn Datapath) -> Result<Explanation, DatapathError> {
     let mut steps = Vec::new();
     let mut add = |name, (status, detail): Finding| steps.push(Step { name, status, detail });
+    add("reconcile", reconcile(facts));
     add("vpc", vpc(facts));
     if facts.vpc.is_some() {
-        add("attachment", attachment(&facts.attachment, "this vpc"));
+        add("attachment", attachment(facts, &facts.attachment, "this vpc"));
         add("endpoint", endpoint(facts));
     }
     if let Some(endpoint) = &facts.endpoint {
         let stats = datapath.endpoint_stats(endpoint.id)?;
-        add("state", connection_state(endpoint));
+        let drops = stats.as_ref().map(|stats| stats.drops.clone()).unwrap_or_default();
+        add("state", connection_state(facts, endpoint));
         add("whitelist", whitelist(endpoint, facts.question.client));
-        add("limit", limit(stats.as_ref().map(|stats| stats.connections), facts.connection_limit));
+        add("limit", plane::limit(stats.map(|stats| stats.connections), facts.connection_limit));
+        add("sessions", plane::sessions(&datapath.status()?, &drops, facts.is_operator));
         if let Some(provider) = &facts.provider {
-            add("provider-attachment", attachment(&facts.provider_attachment, "the service's vpc"));
-            add("neighbour", neighbours(facts, provider, datapath)?);
+            add("provider-attachment", attachment(facts, &facts.provider_attachment, "the service's vpc"));
+            add("neighbour", plane::neighbours(facts, provider, datapath)?);
+            let (sessions, _) =
+                datapath.sessions(Some(&BTreeSet::from([endpoint.id])), plane::SESSIONS_LOOKED_AT)?;
+            add("backend", plane::backend(facts, &sessions));
         }
-        let drops = stats.map(|stats| stats.drops).unwrap_or_default();
-        add("drops", recent_drops(&drops.into_iter().collect::<Vec<_>>()));
+        add("drops", plane::drops(&drops));
     }
     Ok(conclude(facts, steps))
 }
@@ -197,6 +231,23 @@ fn conclude(facts: &Facts, steps: Vec<Step>) -> Explanation {
     Explanation { verdict, stopped_by, summary, steps }
 }
 
+/// Whether the data plane has what the other steps read in the model.
+fn reconcile(facts: &Facts) -> Finding {
+    let (covered, revision) = (facts.passes.covered, facts.revision);
+    match &facts.passes.last_error {
+        Some(error) if facts.is_operator => (
+            Status::Unknown,
+            format!("the data plane has version {covered} of {revision}, and the last pass failed: {error}"),
+        ),
+        Some(_) => (Status::Unknown, "the gateway host has trouble taking changes: ask the operator".into()),
+        None if covered < revision => (
+            Status::Unknown,
+            format!("the data plane has version {covered} of {revision}: ask again in a moment"),
+        ),
+        None => (Status::Ok, format!("the data plane has the newest version, {revision}")),
+    }
+}
+
 fn vpc(facts: &Facts) -> Finding {
     match &facts.vpc {
         Some(vpc) => (Status::Ok, format!("vpc {} ({})", vpc.name, vpc.cidr)),
@@ -204,15 +255,17 @@ fn vpc(facts: &Facts) -> Finding {
     }
 }
 
-fn attachment(attached: &Attached, whose: &str) -> Finding {
+fn attachment(facts: &Facts, attached: &Attached, whose: &str) -> Finding {
     match attached {
         None => (Status::Stop, format!("{whose} is not attached to this gateway host: ask the operator")),
         Some((_, None)) => (Status::Unknown, format!("the attachment of {whose} has not been tried yet")),
-        Some((_, Some(AttachmentState::Active { hook }))) => {
-            (Status::Ok, format!("{whose} is attached ({hook})"))
+        Some((attachment, Some(AttachmentState::Active { hook }))) => {
+            let place = format!(" at {} ({hook})", attachment.interface.as_str());
+            let place = if facts.is_operator { place.as_str() } else { "" };
+            (Status::Ok, format!("{whose} is attached{place}"))
         }
         Some((_, Some(AttachmentState::Failed { reason }))) => {
-            (Status::Stop, format!("the attachment of {whose} has failed: {reason}"))
+            (Status::Stop, format!("the attachment of {whose} has failed: {}", facts.of_host(reason)))
         }
     }
 }
@@ -236,7 +289,7 @@ fn endpoint(facts: &Facts) -> Finding {
     (Status::Stop, format!("the service does not offer {protocol} {port}, but {}", offered.join(", ")))
 }
 
-fn connection_state(endpoint: &Endpoint) -> Finding {
+fn connection_state(facts: &Facts, endpoint: &Endpoint) -> Finding {
     match &endpoint.connection.state {
         ConnectionState::Accepted => (Status::Ok, "the connection is accepted".into()),
         ConnectionState::PendingAcceptance => {
@@ -248,7 +301,7 @@ fn connection_state(endpoint: &Endpoint) -> Finding {
         }
         ConnectionState::Deleting => (Status::Stop, "the endpoint is being deleted".into()),
         ConnectionState::Failed(Failure::DataPlane { reason }) => {
-            (Status::Stop, format!("the data plane cannot take the endpoint: {reason}"))
+            (Status::Stop, format!("the data plane cannot take the endpoint: {}", facts.of_host(reason)))
         }
         ConnectionState::Failed(Failure::ServiceDeleted { service }) => {
             (Status::Stop, format!("endpoint service {service} has been deleted"))
@@ -264,51 +317,6 @@ fn whitelist(endpoint: &Endpoint, client: Ipv4Addr) -> Finding {
     } else {
         (Status::Stop, format!("the endpoint's whitelist does not admit {client}"))
     }
-}
-
-fn limit(current: Option<u64>, limit: u32) -> Finding {
-    match current {
-        None => (Status::Unknown, "the data plane does not have the endpoint".into()),
-        Some(current) if current >= limit.into() => {
-            (Status::Stop, format!("the endpoint has {current} of {limit} connections: new ones are refused"))
-        }
-        Some(current) => (Status::Ok, format!("the endpoint has {current} of {limit} connections")),
-    }
-}
-
-/// Whether the servers answer ARP, or the router to those that are not on link.
-fn neighbours(facts: &Facts, provider: &Vpc, datapath: &dyn Datapath) -> Result<Finding, DatapathError> {
-    let (Some((attachment, _)), Some(backend)) = (&facts.provider_attachment, &facts.backend) else {
-        return Ok((Status::Unknown, "the way to the backend cannot be looked at".into()));
-    };
-    let (mut resolved, mut silent, mut unknown) = (0, Vec::new(), 0);
-    let servers = crate::controller::servers(backend);
-    for server in &servers {
-        let on_link = attachment.address.network().contains(server.address);
-        let next = if on_link { server.address } else { attachment.next_hop.unwrap_or(server.address) };
-        match datapath.neighbour(provider.number, next)? {
-            Neighbour::Resolved { .. } => resolved += 1,
-            Neighbour::Unresolved | Neighbour::Stale { .. } => silent.push(next.to_string()),
-            Neighbour::Unknown => unknown += 1,
-        }
-    }
-    let all = servers.len();
-    let names = if facts.shows_provider { format!(" ({})", silent.join(", ")) } else { String::new() };
-    Ok(match (resolved, silent.len(), unknown) {
-        // Nothing sends to some of several servers yet: those that answer are enough.
-        (1.., 0, _) => (Status::Ok, format!("{resolved} of {all} servers answer ARP")),
-        (0, _, 0) => (Status::Stop, format!("none of {all} servers answers ARP{names}")),
-        (_, 1.., _) => (Status::Warn, format!("{} of {all} servers do not answer ARP{names}", silent.len())),
-        _ => (Status::Unknown, format!("{unknown} of {all} servers have not been looked for yet")),
-    })
-}
-
-fn recent_drops(drops: &[(String, u64)]) -> Finding {
-    if drops.is_empty() {
-        return (Status::Ok, "the endpoint has dropped no packets".into());
-    }
-    let list: Vec<_> = drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    (Status::Warn, format!("the endpoint has dropped packets: {}", list.join(", ")))
 }
 
 #[cfg(test)]
