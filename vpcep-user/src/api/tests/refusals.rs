@@ -245,11 +245,21 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
     let me = world.account("me").await;
     let vpc = me.vpc("10.0.0.0/16").await;
     let subnet = me.subnet(&vpc, "10.0.1.0/24").await;
-    for (cidr, code) in
-        [("10.0.0.1/24", "3009"), ("x", "3009"), ("198.19.0.0/16", "3009"), ("0.0.0.0/0", "3009")]
-    {
+    for (cidr, what) in [
+        ("10.0.0.1/24", "host bits are set"),
+        ("x", "expected an IPv4 network"),
+        ("198.19.0.0/16", "198.19.128.0/17"),
+        ("0.0.0.0/0", "198.19.128.0/17"),
+        ("0.1.0.0/16", "0.0.0.0/8"),
+        ("126.0.0.0/7", "127.0.0.0/8"),
+        ("169.254.1.0/24", "169.254.0.0/16"),
+        ("224.0.0.0/24", "224.0.0.0/4"),
+        ("255.255.255.0/24", "240.0.0.0/4"),
+    ] {
         let body = json!({"vpc": {"name": "v", "cidr": cidr}});
-        assert_eq!(me.refused("POST", "/v1/{p}/vpcs", body).await, (400, code.into()), "{cidr}");
+        let (_, answer) = me.call("POST", "/v1/{p}/vpcs", body).await;
+        assert_eq!(answer["error_code"], "EndPoint.3009", "{cidr}: {answer}");
+        assert!(answer["error_msg"].as_str().unwrap().contains(what), "{cidr}: {answer}");
     }
     for (cidr, code) in [("10.1.0.0/24", "3009"), ("10.0.1.128/25", "3009"), ("10.0.0.0/8", "3009")] {
         let body = json!({"subnet": {"name": "s", "cidr": cidr, "vpc_id": vpc}});
@@ -288,6 +298,8 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
             (json!({"address": "10.1.0.1/24"}), "3010"),
             (json!({"address": "10.0.2.1/24"}), "2042"),
             (json!({"next_hop": "10.0.4.1"}), "3010"),
+            (json!({"address": "10.0.3.1/15"}), "3009"),
+            (json!({"address": "10.0.1.1/24", "next_hop": "10.0.1.253"}), "2042"),
             (json!({"vpc_id": NOBODY}), "2001"),
         ],
     )
@@ -303,6 +315,12 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
     ] {
         assert_eq!(operator.refused("DELETE", &path, Value::Null).await, (409, "3006".into()), "{path}");
     }
+    let forced = |word| format!("/operator/v1/attachments/{attachment}?force={word}");
+    let (_, answer) = operator.call("DELETE", &forced("false"), Value::Null).await;
+    assert!(answer["error_msg"].as_str().unwrap().contains("--force"), "{answer}");
+    assert_eq!(operator.refused("DELETE", &forced("yes"), Value::Null).await, (400, "0002".into()));
+    operator.ok("DELETE", &forced("true"), Value::Null).await;
+    assert_eq!(me.show_endpoint(&endpoint).await["status"], "accepted", "endpoints stay");
     let path = format!("/operator/v1/endpoints/{endpoint}");
     assert_eq!(operator.refused("PUT", &path, json!({"refusal": "x"})).await, (400, "0002".into()));
 }
