@@ -109,12 +109,20 @@ fn choose_address(state: &State, subnet: &Subnet, asked: Option<Ipv4Addr>) -> Re
 /// People number their machines from the bottom, and routers live at either end:
 /// the first and the last host's address are given only to who asks for them.
 fn free_address(state: &State, subnet: &Subnet) -> Option<Ipv4Addr> {
-    let mut candidates = subnet.cidr.hosts();
-    let (low, high) = (candidates.next()?, candidates.next_back()?);
+    let mut hosts = subnet.cidr.hosts();
+    let (lowest, highest) = (hosts.next()?, hosts.next_back()?);
     let fixed = fixed_addresses(state, subnet.vpc);
-    // Both run downwards, so that a full subnet is walked once instead of looked up address by address.
-    let mut endpoints = state.index.endpoint_addresses(subnet.vpc, low..high).rev().peekable();
-    candidates.rev().find(|address| endpoints.next_if_eq(address).is_none() && !fixed.contains_key(address))
+    let mut limit = highest;
+    loop {
+        limit = u32::from(limit).checked_sub(1)?.into();
+        limit = state.index.highest_without_endpoint(subnet.vpc, limit)?;
+        if limit <= lowest {
+            return None;
+        }
+        if !fixed.contains_key(&limit) {
+            return Some(limit);
+        }
+    }
 }
 
 /// The first marker from `next` on that no endpoint has.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::ops::Range;
 
+use super::runs::AddressRuns;
 use crate::model::{
     Account, Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
 };
@@ -15,26 +15,23 @@ use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 /// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Index {
-    addresses: BTreeSet<(VpcId, Ipv4Addr)>,
+    addresses: BTreeMap<VpcId, AddressRuns>,
     markers: BTreeSet<u32>,
     by_service: BTreeSet<(ServiceId, EndpointId)>,
     by_project: BTreeMap<ProjectId, usize>,
 }
 
 impl Index {
-    /// Addresses of a VPC's endpoints in this range, rising.
-    pub fn endpoint_addresses(
-        &self,
-        vpc: VpcId,
-        range: Range<Ipv4Addr>,
-    ) -> impl DoubleEndedIterator<Item = Ipv4Addr> {
-        self.addresses.range((vpc, range.start)..(vpc, range.end)).map(|(_, address)| *address)
+    /// The highest address up to `limit` that no endpoint has in a VPC.
+    #[must_use]
+    pub fn highest_without_endpoint(&self, vpc: VpcId, limit: Ipv4Addr) -> Option<Ipv4Addr> {
+        self.addresses.get(&vpc).map_or(Some(limit), |taken| taken.highest_absent(limit))
     }
 
     /// Whether an endpoint has this address in a VPC.
     #[must_use]
     pub fn has_endpoint_address(&self, vpc: VpcId, address: Ipv4Addr) -> bool {
-        self.addresses.contains(&(vpc, address))
+        self.addresses.get(&vpc).is_some_and(|taken| taken.contains(address))
     }
 
     /// Whether an endpoint has this marker.
@@ -66,14 +63,19 @@ pub trait Indexed: Stored {
 
 impl Indexed for Endpoint {
     fn enter(&self, index: &mut Index) {
-        index.addresses.insert((self.vpc, self.address));
+        index.addresses.entry(self.vpc).or_default().insert(self.address);
         index.markers.insert(self.marker);
         index.by_service.insert((self.service, self.id));
         *index.by_project.entry(self.project).or_default() += 1;
     }
 
     fn leave(&self, index: &mut Index) {
-        index.addresses.remove(&(self.vpc, self.address));
+        if let Some(taken) = index.addresses.get_mut(&self.vpc) {
+            taken.remove(self.address);
+            if taken.is_empty() {
+                index.addresses.remove(&self.vpc);
+            }
+        }
         index.markers.remove(&self.marker);
         index.by_service.remove(&(self.service, self.id));
         if let Some(count) = index.by_project.get_mut(&self.project) {

@@ -29,6 +29,7 @@ pub mod networks;
 pub mod permissions;
 mod progress;
 pub mod quotas;
+mod runs;
 pub mod services;
 pub mod state;
 
