@@ -239,12 +239,12 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
 }
 
 #[tokio::test]
-async fn bad_networks_are_refused_and_those_in_use_stay() {
+async fn bad_networks_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());
     let me = world.account("me").await;
     let vpc = me.vpc("10.0.0.0/16").await;
-    let subnet = me.subnet(&vpc, "10.0.1.0/24").await;
+    me.subnet(&vpc, "10.0.1.0/24").await;
     for (cidr, what) in [
         ("10.0.0.1/24", "host bits are set"),
         ("x", "expected an IPv4 network"),
@@ -278,11 +278,18 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
         let found = me.refused("POST", "/v1/{p}/backends", json!({"backend": backend})).await;
         assert_eq!(found, (400, code.into()), "{change}");
     }
+}
+
+#[tokio::test]
+async fn bad_attachments_are_refused_and_what_is_in_use_stays_unless_forced() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/16").await;
+    let subnet = me.subnet(&vpc, "10.0.1.0/24").await;
     let backend = me.backend(&vpc, "10.0.2.1").await;
-    me.ok("POST", SERVICES, service_body(&vpc, &backend, false)).await;
-    me.settle().await;
-    let services = me.get(SERVICES).await;
-    let endpoint = id(&me.endpoint(&id(&services["endpoint_services"][0]), &vpc, &subnet).await);
+    let service = id(&me.ok("POST", SERVICES, service_body(&vpc, &backend, false)).await);
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
     let operator = world.operator();
     let attach = json!({"vpc_id": vpc, "interface": "eth0", "address": "10.0.3.1/24"});
     expect(
