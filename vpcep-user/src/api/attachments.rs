@@ -120,12 +120,14 @@ pub async fn show(
     app.read(move |state| Ok(Json(view(state, attachments::find(state, id)?)))).await
 }
 
-/// `DELETE /{id}`
+/// `DELETE /{id}`, with `?force=true` also while it is in use.
 pub async fn delete(
     _: Operator,
     Context(app): Context<App>,
     Id(id): Id<Attachment>,
+    params: Params,
 ) -> Result<Response, ApiError> {
-    app.write(move |tx| attachments::delete(tx, id)).await?;
+    let force = params.switch("force")?;
+    app.write(move |tx| attachments::delete(tx, id, force)).await?;
     Ok(deleted())
 }
