@@ -13,6 +13,7 @@ use super::request::{Body, Id, Params, require};
 use super::{App, deleted};
 use crate::controller::attachments::NewAttachment;
 use crate::controller::{State, attachments};
+use crate::model::connection::Effect;
 use crate::model::{Attachment, VlanId, parse_address};
 use crate::reconcile::desired::{AttachMode, AttachmentState};
 
@@ -128,6 +129,7 @@ pub async fn delete(
     params: Params,
 ) -> Result<Response, ApiError> {
     let force = params.switch("force")?;
-    app.write(move |tx| attachments::delete(tx, id, force)).await?;
+    // The interface may be attached again right after this answer, so its programs are gone by then.
+    app.write_through(move |tx| Ok((attachments::delete(tx, id, force)?, Effect::Reconcile))).await?;
     Ok(deleted())
 }

@@ -327,6 +327,7 @@ async fn bad_attachments_are_refused_and_what_is_in_use_stays_unless_forced() {
     assert!(answer["error_msg"].as_str().unwrap().contains("--force"), "{answer}");
     assert_eq!(operator.refused("DELETE", &forced("yes"), Value::Null).await, (400, "0002".into()));
     operator.ok("DELETE", &forced("true"), Value::Null).await;
+    assert!(world.datapath.desired().attachments.is_empty(), "the answer waits for the pass");
     assert_eq!(me.show_endpoint(&endpoint).await["status"], "accepted", "endpoints stay");
     let path = format!("/operator/v1/endpoints/{endpoint}");
     assert_eq!(operator.refused("PUT", &path, json!({"refusal": "x"})).await, (400, "0002".into()));
