@@ -2,6 +2,8 @@
 //! nothing behind.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +14,8 @@ crate::scenarios!(
     download_outlives_restart_and_crash,
     everything_is_there_again_after_a_crash,
     detach_leaves_nothing_in_the_kernel,
-    forwarding_is_safe_from_another_store
+    forwarding_is_safe_from_another_store,
+    a_connection_outlives_its_vpcs_being_attached_anew
 );
 
 struct Setting {
@@ -117,4 +120,37 @@ fn forwarding_is_safe_from_another_store(world: &mut World) -> Result<()> {
     ensure!(refusal.contains("follows another store"), "{refusal}");
     ensure!(clients.host.curl(&[&url])?.is_ok(), "the other vpcepd took forwarding down");
     world.daemon.start()
+}
+
+/// As an operator does to change the mode, or after a card was replaced.
+fn a_connection_outlives_its_vpcs_being_attached_anew(world: &mut World) -> Result<()> {
+    let account = world.tenant("acme")?;
+    let clients = world.vpc(&account, "clients", &["10.0.0.182"])?;
+    let servers = world.provider_vpc(&account, "servers", &["192.168.24.10"])?;
+    let service = account.offer(&servers, Offer { name: "echo", ports: &["70:7000"], approval: false })?;
+    let endpoint = account.connect(&clients, &service, &[])?;
+    let address = format!("{}:70", account.await_address(&endpoint)?);
+    let listener = servers.host.netns.inside(|| Ok(TcpListener::bind("0.0.0.0:7000")?))?;
+    let mut client = clients.host.netns.inside(|| Ok(TcpStream::connect(&address)?))?;
+    let (mut server, _) = listener.accept()?;
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    }
+
+    let operator = world.operator()?;
+    for vpc in [&clients, &servers] {
+        let interface = vpc.host.gateway_interface.as_str();
+        operator.json(&["attachment", "delete", interface, "--force"])?;
+        let address = format!("{}/{}", vpc.host.network.gateway, vpc.host.network.prefix_len);
+        let what = ["attachment", "create", "--vpc", &vpc.id, "--interface", interface];
+        let how = ["--address", &address, "--mode", world.mode().as_str(), "--wait"];
+        operator.json(&[&what[..], &how[..]].concat())?;
+    }
+    let mut received = [0; 4];
+    client.write_all(b"ping")?;
+    server.read_exact(&mut received).context("the server got nothing")?;
+    server.write_all(b"pong")?;
+    client.read_exact(&mut received).context("the client got nothing")?;
+    ensure!(&received == b"pong", "{received:?}");
+    Ok(())
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
@@ -137,8 +138,8 @@ impl Links {
                 Err(_) => remove(&path)?,
             }
         }
-        let tcx = TcAttachOptions::TcxOrder(LinkOrder::default());
-        match program.attach_with_options(&link.name, TcAttachType::Ingress, tcx) {
+        let tcx = || TcAttachOptions::TcxOrder(LinkOrder::default());
+        match patiently(|| program.attach_with_options(&link.name, TcAttachType::Ingress, tcx())) {
             Ok(id) => keep(program.take_link(id)?, &path).map(|()| TcKind::Tcx),
             Err(error) if is_unsupported(&error) => attach_clsact(program, link).map(|()| TcKind::Clsact),
             Err(error) => Err(error),
@@ -155,7 +156,7 @@ impl Links {
             }
         }
         let mode = if hook == Hook::Xdp { XdpMode::Driver } else { XdpMode::Skb };
-        let id = program.attach_to_if_index(link.ifindex, mode)?;
+        let id = patiently(|| program.attach_to_if_index(link.ifindex, mode))?;
         keep(program.take_link(id)?, path)
     }
 
@@ -174,6 +175,23 @@ impl Links {
         }
         Ok(())
     }
+}
+
+/// A link whose pin was removed lets go of the interface a little later (the
+/// kernel frees the inode after a grace period); until then the place is taken.
+fn patiently<T>(mut attach: impl FnMut() -> Result<T, ProgramError>) -> Result<T, ProgramError> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..100 {
+        match attach() {
+            Err(ProgramError::SyscallError(SyscallError { io_error, .. }))
+                if matches!(io_error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY)) =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+    attach()
 }
 
 fn pinned(path: &Path) -> Result<Option<FdLink>, ProgramError> {

@@ -311,7 +311,8 @@ fn the_newest_sessions_that_tell_something_speak_for_a_server() {
     use Status::{Ok, Stop, Unknown, Warn};
     let [a, b] = SERVERS;
     // Newest first.
-    let cases: &[(&str, &[(Ipv4Addr, &str, u64, u64)], Status, &str)] = &[
+    type Seen = (Ipv4Addr, &'static str, u64, u64);
+    let cases: &[(&str, &[Seen], Status, &str)] = &[
         ("nothing", &[], Ok, "no connection of late"),
         ("too early to tell", &[(a, "syn-sent", 3, 3), (b, "syn-sent", 1, 1)], Ok, "no connection of late"),
         ("came back", &[(a, "established", 1, 0), (a, "syn-sent", 60, 30)], Ok, "1 of 2 servers answer"),

@@ -94,13 +94,15 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn attachments(&mut self, desired: &Desired, attached: &BTreeMap<AttachmentId, Attached>) {
-        let mut numbers = Numbers::new(
-            self.observed.attachments.iter().map(|(number, a)| (a.id, *number)),
-            limits::MAX_ATTACHMENTS,
-        );
+        // By VPC, not by id: one that is attached anew, elsewhere perhaps, gets
+        // the number that its sessions name, and they go on.
+        let mut counts = BTreeMap::new();
+        let known = self.observed.attachments.iter().map(|(number, a)| (nth(&mut counts, a.vpc), *number));
+        let mut numbers = Numbers::new(known, limits::MAX_ATTACHMENTS);
+        let mut counts = BTreeMap::new();
         for (id, wanted) in &desired.attachments {
             let Some(host) = attached.get(id) else { continue };
-            let Some(number) = numbers.of(id.as_u128().to_be_bytes()) else { continue };
+            let Some(number) = numbers.of(nth(&mut counts, wanted.vpc)) else { continue };
             let vlan = wanted.vlan.unwrap_or(0);
             let attachment = Attachment {
                 ifindex: host.ifindex,
@@ -305,6 +307,13 @@ impl Compiler<'_> {
         };
         Some(Hop { vpc, address: via, attachment: number })
     }
+}
+
+/// The how manieth attachment of its VPC this is.
+fn nth(counts: &mut BTreeMap<u16, u32>, vpc: u16) -> (u16, u32) {
+    let count = counts.entry(vpc).or_default();
+    *count += 1;
+    (vpc, *count)
 }
 
 fn neighbour_key(hop: &Hop) -> NeighbourKey {

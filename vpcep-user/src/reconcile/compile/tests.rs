@@ -165,6 +165,28 @@ fn a_policy_changes_after_what_makes_it_stricter() {
 }
 
 #[test]
+fn a_vpc_attached_anew_keeps_the_numbers_its_sessions_name() {
+    let mut tables = Tables::default();
+    let mut wanted = desired([1]);
+    pass(&mut tables, &wanted, &Busy::default());
+    let before = (tables.attachments.clone(), tables.next_hops.clone());
+    let busy = Busy { attachments: [1, 2].into(), next_hops: [1].into(), ..Busy::default() };
+    let detached = std::mem::take(&mut wanted.attachments);
+    pass(&mut tables, &wanted, &busy);
+    assert!(tables.attachments.values().all(|a| a.ifindex == 0), "switched off");
+    // Under other ids, as delete and create make them.
+    let again = detached.into_values().zip([21, 22]).map(|(a, n)| (AttachmentId::from_u128(n), a));
+    wanted.attachments = again.collect();
+    let attached = attached().into_values().zip([21, 22]).map(|(a, n)| (AttachmentId::from_u128(n), a));
+    let target = compile(&wanted, &tables, &attached.collect(), &busy, MAX).target;
+    let ways = |attachments: &BTreeMap<u32, Attachment>| -> Vec<_> {
+        attachments.iter().map(|(number, a)| (*number, a.vpc, a.ifindex)).collect()
+    };
+    assert_eq!(ways(&target.attachments), ways(&before.0));
+    assert_eq!(target.next_hops, before.1);
+}
+
+#[test]
 fn endpoints_beyond_the_capacity_fail_alone() {
     let wanted = desired(1..=200);
     let compiled = compile(&wanted, &Tables::default(), &attached(), &Busy::default(), MAX);
