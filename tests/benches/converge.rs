@@ -58,6 +58,7 @@ fn pass(datapath: &BpfDatapath, desired: &Desired) -> Result<f64> {
 
 fn settings(bpffs: &std::path::Path) -> Result<DatapathSettings> {
     Ok(DatapathSettings {
+        owner: 0,
         kind: DatapathKind::Bpf,
         snat_range: "198.19.128.0/28".parse()?,
         max_endpoints: 16_384,

@@ -118,6 +118,7 @@ fn cycle(sessions: u32) -> Result<(Gateway, Vec<SocketAddrV4>)> {
         address: (*ENDPOINT_ADDRESS.ip()).into(),
         vpc: CONSUMER.vpc,
         attachment: CONSUMER.attachment,
+        ..NextHop::default()
     };
     gateway.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), next_hop, 0)?;
     let numbers = shuffled_slots(sessions);

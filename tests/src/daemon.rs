@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process::{Process, output_of, tail_of};
 use crate::world::program;
@@ -128,6 +128,20 @@ impl Daemon {
         output_of(self.netns.command(&self.program).args(self.arguments()).arg("--detach")).map(drop)
     }
 
+    /// Runs a second `vpcepd` on the same pins, with a state directory of its
+    /// own, and returns why it did not start.
+    ///
+    /// # Errors
+    /// When it cannot be run, or stays up.
+    pub fn refusal_of_another(&self) -> Result<String> {
+        let mut command = self.netns.command(&self.program);
+        command.args(self.arguments_in("other"));
+        let mut process = Process::spawn("vpcepd", &mut command, &self.directory.join("other.log"))?;
+        let status = process.wait(STOP_TIMEOUT).context("a second vpcepd runs on the same pins")?;
+        ensure!(!status.success(), "a second vpcepd ended without saying why");
+        Ok(process.log_tail())
+    }
+
     /// Does not end it when dropped.
     pub fn leave_running(&mut self) {
         if let Some(process) = &mut self.process {
@@ -144,10 +158,15 @@ impl Daemon {
     }
 
     fn arguments(&self) -> Vec<OsString> {
+        self.arguments_in("")
+    }
+
+    /// With state and socket below a directory of the world's.
+    fn arguments_in(&self, below: &str) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = TEST_SETTINGS.iter().map(OsString::from).collect();
         for (flag, path) in [
-            ("--state-dir", self.directory.join("state")),
-            ("--run-dir", self.directory.join("run")),
+            ("--state-dir", self.directory.join(below).join("state")),
+            ("--run-dir", self.directory.join(below).join("run")),
             ("--bpffs", self.pins()),
         ] {
             arguments.extend([flag.into(), path.into_os_string()]);

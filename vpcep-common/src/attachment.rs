@@ -46,8 +46,11 @@ pub mod attachment_flags {
     pub const XDP_GENERIC: u16 = 1 << 1;
     /// An XDP program runs in front of TC here.
     pub const HAS_XDP: u16 = 1 << 3;
-    /// The host has a global IPv6 address of its own here: IPv6 is left to it.
+    /// The host has a permanent IPv6 address of its own here: IPv6 is left to it.
     pub const HOST_IPV6: u16 = 1 << 2;
+    /// The host has an IPv4 address of its own here: multicast and broadcast are
+    /// left to it.
+    pub const HOST_IPV4: u16 = 1 << 4;
 }
 
 /// Key of `NEIGHBOURS`.
@@ -62,8 +65,8 @@ pub struct NeighbourKey {
     pub pad: u16,
 }
 
-/// A neighbour that packets leave to. The programs alone write `mac`, from ARP;
-/// user space alone writes the rest. An `attachment` of 0 marks a free number.
+/// A neighbour that packets leave to. The programs alone write `mac` and `seen`,
+/// from ARP; user space alone writes the rest. An `attachment` of 0 marks a free number.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextHop {
@@ -75,8 +78,12 @@ pub struct NextHop {
     pub vpc: u16,
     /// Attachment it is reached through.
     pub attachment: u16,
+    /// Tick (see [`crate::session::TICK_SHIFT`]) of its last ARP packet.
+    pub seen: u32,
+    /// Zero.
+    pub pad: u32,
 }
-const _: () = assert!(size_of::<NextHop>() == 16);
+const _: () = assert!(size_of::<NextHop>() == 24);
 
 /// Marks [`NextHop::mac`] as resolved.
 pub const MAC_RESOLVED: u64 = 1 << 63;

@@ -7,6 +7,8 @@ pub const DEFAULT_ENDPOINTS: u32 = 16_384;
 pub const MAX_ENDPOINTS: u32 = 1 << 20;
 /// Default capacity of the forward index (settable).
 pub const DEFAULT_SESSIONS: u32 = 1 << 21;
+/// Largest capacity of the forward index: as many as the largest shard has slots.
+pub const MAX_SESSIONS: u32 = 1 << 22;
 /// Port mappings of one service (API contract).
 pub const MAX_PORTS_PER_ENDPOINT: usize = 200;
 /// Attachments of one gateway host.

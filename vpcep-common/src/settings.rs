@@ -17,10 +17,12 @@ pub struct Settings {
     pub shard_mask: u32,
     /// Ticks that a freed port rests before another flow may have it.
     pub rest: u32,
+    /// Identity of the store whose state the maps follow.
+    pub owner: [u8; 16],
     /// Ticks of idleness after which a session ends, by TCP state.
     pub idle: [u32; tcp::State::COUNT],
 }
-const _: () = assert!(size_of::<Settings>() == 96);
+const _: () = assert!(size_of::<Settings>() == 112);
 
 impl Settings {
     /// The gateway's shard.

@@ -179,12 +179,16 @@ impl State {
 
     /// Whether a packet with `flags` from `side` that left the state as it is
     /// keeps the session alive. RSTs do not (RFC 7857 section 2.4), nor does
-    /// what the other side still had under way when one side reset.
+    /// what the other side still had under way when one side reset, nor anything
+    /// on a connection that is over and not counted any more.
     #[inline(always)]
     pub const fn is_refreshed_by(self, side: Side, flags: u8) -> bool {
         let from_client = matches!(side, Side::Client);
         flags & flags::RST == 0
-            && !matches!((self, from_client), (Self::ResetByClient, false) | (Self::ResetByBackend, true))
+            && !matches!(
+                (self, from_client),
+                (Self::TimeWait, _) | (Self::ResetByClient, false) | (Self::ResetByBackend, true)
+            )
     }
 }
 
@@ -274,6 +278,9 @@ mod tests {
     fn a_reset_is_not_refreshed_by_what_was_under_way() {
         assert!(!ResetByClient.is_refreshed_by(Side::Backend, ACK));
         assert!(!Established.is_refreshed_by(Side::Client, RST));
+        assert!(
+            !TimeWait.is_refreshed_by(Side::Client, ACK) && !TimeWait.is_refreshed_by(Side::Backend, ACK)
+        );
         assert!(Established.is_refreshed_by(Side::Client, ACK));
     }
 }

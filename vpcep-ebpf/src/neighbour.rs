@@ -8,6 +8,7 @@ use vpcep_common::counter::DropReason;
 use crate::atomic;
 use crate::maps::{ATTACHMENTS, INTERFACES, NEIGHBOURS, NEXT_HOPS};
 use crate::packet::Packet;
+use crate::session;
 
 /// Attachment number of the interface a packet came in on, if it is one of ours.
 #[inline(always)]
@@ -28,8 +29,13 @@ pub fn attachment(number: u32) -> Option<&'static Attachment> {
 pub fn resolve(number: u16) -> Result<([u8; 6], &'static Attachment), DropReason> {
     let next_hop = NEXT_HOPS.get_ptr(u32::from(number)).ok_or(DropReason::NoAttachment)?;
     // SAFETY: a pointer into the map.
-    let attachment_number = unsafe { (*next_hop).attachment };
+    let (attachment_number, vpc) = unsafe { ((*next_hop).attachment, (*next_hop).vpc) };
     let out = attachment(u32::from(attachment_number)).ok_or(DropReason::NoAttachment)?;
+    // Numbers of attachments change owner only when nothing names them; should
+    // that ever fail, a packet must still not end up in another VPC.
+    if out.vpc != vpc {
+        return Err(DropReason::NoAttachment);
+    }
     // SAFETY: as above; the word is replaced whole.
     let word = unsafe { atomic::load(&raw const (*next_hop).mac) };
     let mac = word_mac(word).ok_or(DropReason::NeighbourUnresolved)?;
@@ -46,11 +52,17 @@ pub fn learn<P: Packet>(packet: &P, vpc: u16, address: Be32, mac: [u8; 6]) {
     let Some(next_hop) = NEXT_HOPS.get_ptr_mut(*number) else { return };
     // SAFETY: a pointer into the map.
     let known: NextHop = unsafe { *next_hop };
-    if known.address == address && known.vpc == vpc && known.mac != mac_word(mac) {
-        if known.mac != 0 {
-            info!(packet.context(), "neighbour {:i} of VPC {} moved to {:mac}", address.get(), vpc, mac);
-        }
-        // SAFETY: a pointer into the map; programs alone write this field.
-        unsafe { atomic::store(&raw mut (*next_hop).mac, mac_word(mac)) };
+    if known.address != address || known.vpc != vpc {
+        return;
     }
+    // SAFETY: a pointer into the map; programs alone write this field.
+    unsafe { (*next_hop).seen = session::now() };
+    if known.mac == mac_word(mac) {
+        return;
+    }
+    if known.mac != 0 {
+        info!(packet.context(), "neighbour {:i} of VPC {} moved to {:mac}", address.get(), vpc, mac);
+    }
+    // SAFETY: as above.
+    unsafe { atomic::store(&raw mut (*next_hop).mac, mac_word(mac)) };
 }

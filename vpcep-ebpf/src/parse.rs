@@ -25,9 +25,10 @@ pub const ETH_P_8021Q: u16 = 0x8100_u16.to_be();
 /// IANA number of TCP.
 pub const IPPROTO_TCP: u8 = 6;
 
-/// Frame bytes that hold the longest headers we read: Ethernet, IPv4 and TCP
-/// with all their options.
-pub const MAX_HEADERS: u32 = 14 + 60 + 60;
+/// Frame bytes that hold Ethernet, IPv4 and TCP without options. No more is made
+/// accessible as a rule: in what a local sender hands over, that is all of the
+/// linear part, and asking for more copies every packet.
+pub const MIN_HEADERS: u32 = 14 + 20 + 20;
 
 /// Everything of the headers that later steps need. Offsets count from the
 /// start of the frame.
@@ -118,6 +119,12 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
     {
         return Err(DropReason::Malformed);
     }
+    let ip = if header_len > Ipv4Hdr::LEN {
+        packet.pull((L3 + header_len + TcpHdr::LEN) as u32);
+        packet.at::<Ipv4Hdr>(L3).ok_or(DropReason::Malformed)?
+    } else {
+        ip
+    };
     // SAFETY: as above.
     let frags: u16 = unsafe { field(ip, offset_of!(Ipv4Hdr, frags)) };
     // SAFETY: as above.

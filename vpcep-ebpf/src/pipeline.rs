@@ -20,7 +20,7 @@ use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::Backend;
 use vpcep_common::hash::siphash;
 use vpcep_common::limits::RING_SIZE;
-use vpcep_common::session::{FlowKey, left_to_tc};
+use vpcep_common::session::{FlowKey, left_to_tc, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::{Side, flags};
@@ -30,7 +30,7 @@ use crate::endpoint::{self, Address, Mapping, Policy};
 use crate::maps::{BACKENDS, RINGS, SETTINGS};
 use crate::neighbour;
 use crate::packet::Packet;
-use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, IPPROTO_TCP, L3, MAX_HEADERS};
+use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, IPPROTO_TCP, MIN_HEADERS};
 use crate::reset;
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Opening, Session};
@@ -62,14 +62,15 @@ struct Scene {
 #[inline(always)]
 pub fn process<P: Packet>(packet: &mut P) -> Verdict {
     let Some(attachment_number) = neighbour::incoming(packet) else { return Verdict::Pass };
-    let Some(attachment) = neighbour::attachment(attachment_number) else { return Verdict::Pass };
-    packet.pull(MAX_HEADERS);
+    // Ours, but being taken down: the stack might route it.
+    let Some(attachment) = neighbour::attachment(attachment_number) else { return Verdict::Drop };
+    packet.pull(MIN_HEADERS);
     let Some(ethernet) = packet.at::<EthHdr>(0) else { return Verdict::Drop };
     // SAFETY: bounds checked just now.
     match unsafe { (*ethernet).ether_type } {
         ETH_P_IP => {}
         ETH_P_ARP => return crate::arp::handle(packet, attachment),
-        ETH_P_IPV6 => return ipv6(packet, attachment),
+        ETH_P_IPV6 => return ipv6(attachment),
         _ => return Verdict::Pass,
     }
     let Some(settings) = SETTINGS.get(0) else { return Verdict::Drop };
@@ -102,9 +103,11 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
 #[inline(always)]
 fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
     let destination = headers.destination.get();
-    // Multicast (224/4) and broadcast are the host's business, and not routed by it.
+    // Multicast (224/4) and broadcast are for the host, if it lives here at all:
+    // tenants have no business with its DHCP client or name resolution.
     if destination >= 0xe000_0000 {
-        return Decision::Done(Verdict::Pass);
+        let is_host_here = scene.attachment.flags & attachment_flags::HOST_IPV4 != 0;
+        return Decision::Done(if is_host_here { Verdict::Pass } else { Verdict::Drop });
     }
     let is_tcp = headers.protocol == IPPROTO_TCP && !headers.is_fragment;
     if in_range(destination) {
@@ -186,15 +189,25 @@ fn forward_known<P: Packet>(
     if headers.ttl <= 1 {
         return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
     }
-    session.track(Side::Client, headers.flags, scene.now);
     follow_client(session, scene, headers);
+    session.track(Side::Client, headers.flags, scene.now);
     Ok(towards_backend(scene, session, mac, out))
 }
 
 /// Replies go where the client's packets come from, also after its router or
-/// its interface changed.
+/// its interface changed. Not at any packet's word, though: one that a neighbour
+/// forged would divert a running stream. A connection whose way is broken falls
+/// silent first.
 #[inline(always)]
 fn follow_client(session: &Session, scene: &Scene, headers: &Headers) {
+    const SILENCE: u32 = ticks(1);
+    // SAFETY: a pointer into the map.
+    let silent_for = scene.now.wrapping_sub(unsafe { (*session.slot).last_seen });
+    let is_opening = headers.flags & flags::SYN != 0;
+    let is_regular = headers.flags & (flags::RST | flags::ACK) == flags::ACK;
+    if !is_opening && (!is_regular || silent_for < SILENCE) {
+        return;
+    }
     // SAFETY: a pointer into the map; plain stores by design, and a reply that
     // sees half of a change goes astray once.
     let slot = unsafe { &mut *session.slot };
@@ -354,19 +367,20 @@ fn open(
 /// From a provider's VPC, to an address of the range that backends see.
 #[inline(always)]
 fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
-    let session = scene
-        .settings
-        .shard()
+    let shard = scene.settings.shard();
+    // Another gateway's: its sessions are not ours to reset.
+    let number = shard
         .slot(headers.destination.get(), headers.destination_port.get())
-        .and_then(session::in_slot)
-        .ok_or_else(|| unsolicited(headers))?;
+        .ok_or(Refusal::silent(DropReason::Unsolicited))?;
+    let session = session::in_slot(number).ok_or_else(|| unsolicited(headers))?;
     let endpoint = session.word.endpoint();
     // SAFETY: a pointer into the map.
     let slot = unsafe { &*session.slot };
     let is_from_backend = slot.backend == headers.source
         && slot.backend_port == headers.source_port
         && slot.protocol == headers.protocol;
-    let (provider_vpc, destination_mac, back) = (slot.provider_vpc, slot.client_mac, slot.attachment);
+    let (consumer_vpc, provider_vpc) = (slot.consumer_vpc, slot.provider_vpc);
+    let (destination_mac, back) = (slot.client_mac, slot.attachment);
     let (source, source_port) = (slot.endpoint, slot.endpoint_port);
     let (destination, destination_port) = (slot.client, slot.client_port);
     let is_left = slot.left_to_tc & left_to_tc::BACKEND != 0;
@@ -381,8 +395,14 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     if !is_from_backend {
         return Err(Refusal::of(endpoint, DropReason::WrongBackend));
     }
-    let out =
-        neighbour::attachment(u32::from(back)).ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
+    // The backend may answer an opening, once; it never opens, not even on a
+    // connection that is over.
+    if headers.flags & flags::SYN != 0 && (headers.flags & flags::ACK == 0 || session.word.tcp().is_over()) {
+        return Err(Refusal::of(endpoint, DropReason::Unsolicited));
+    }
+    let out = neighbour::attachment(u32::from(back))
+        .filter(|out| out.vpc == consumer_vpc)
+        .ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
     // The handshake tells how the backend's packets are to be treated.
     if headers.flags & flags::SYN != 0 {
         if !packet.can_keep_checksum(headers) {
@@ -424,16 +444,13 @@ fn unsolicited(headers: &Headers) -> Refusal {
     refusal
 }
 
-/// IPv6 is not translated. What is link-local or multicast stays on the link
-/// and may be the host's; the rest would have to be routed.
+/// IPv6 is not translated, and is the host's where it lives here. Elsewhere even
+/// link-local traffic must not reach it: the kernel gives every interface a
+/// link-local address, on which services of the host listen, and takes router
+/// advertisements.
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, attachment: &Attachment) -> Verdict {
-    const DESTINATION: usize = L3 + 24;
-    let Some(destination) = packet.at::<u16>(DESTINATION) else { return Verdict::Drop };
-    // SAFETY: bounds checked just now.
-    let first = u16::from_be(unsafe { *destination });
-    let is_on_link = first >> 8 == 0xff || first & 0xffc0 == 0xfe80;
-    if is_on_link || attachment.flags & attachment_flags::HOST_IPV6 != 0 {
+fn ipv6(attachment: &Attachment) -> Verdict {
+    if attachment.flags & attachment_flags::HOST_IPV6 != 0 {
         return Verdict::Pass;
     }
     drop(Refusal::silent(DropReason::NotForwarded))

@@ -14,8 +14,11 @@ use crate::snat::Claim;
 
 /// Times a compare-and-swap is tried again when another CPU was faster.
 const RETRIES: u32 = 4;
-/// What a hash map update answers when the key exists (EEXIST).
-const EEXIST: i32 = -17;
+/// The same for an endpoint's counter, which all CPUs want.
+const RAISE_RETRIES: u32 = 12;
+/// What a hash map update answers when the map is full (E2BIG). Anything else,
+/// such as EEXIST, is another CPU at the same flow or bucket.
+const E2BIG: i32 = -7;
 
 /// Now, in ticks of the coarse monotonic clock.
 #[inline(always)]
@@ -113,8 +116,12 @@ impl Session {
     /// over as soon as the short timer of a reset runs out.
     #[inline(always)]
     pub fn cut(&self) {
-        let reset = Word(self.word.with_tcp(State::ResetByBackend).0 | Word::TOLD);
-        self.replace(self.word, reset);
+        // One that is not counted any more must not come to life again.
+        let over = if self.word.is_counted() { State::ResetByBackend } else { State::TimeWait };
+        let cut = Word(self.word.with_tcp(over).0 | Word::TOLD);
+        if cut != self.word {
+            self.replace(self.word, cut);
+        }
     }
 
     /// Replaces the word, and lowers the count if that took the session off it.
@@ -145,7 +152,7 @@ impl Session {
 #[inline(always)]
 pub fn raise(endpoint: u32, limit: u32) -> Result<(), DropReason> {
     let connections = CONNECTIONS.get_ptr_mut(endpoint).ok_or(DropReason::ConnectionLimit)?;
-    for _ in 0..RETRIES {
+    for _ in 0..RAISE_RETRIES {
         // SAFETY: a pointer into the map.
         let current = unsafe { atomic::load(&raw const (*connections).current) };
         if current >= u64::from(limit) {
@@ -233,7 +240,7 @@ pub fn publish(
     if !indexed && let Err(error) = FLOWS.insert(flow, claim.number, u64::from(BPF_NOEXIST)) {
         lower(claim.word.endpoint());
         abandon(claim, now);
-        return Err(if error == EEXIST { DropReason::Contended } else { DropReason::IndexFull });
+        return Err(if error == E2BIG { DropReason::IndexFull } else { DropReason::Contended });
     }
     let live = claim.word.live(State::SynSent);
     // SAFETY: a pointer into the map; the word is ours.

@@ -34,7 +34,9 @@ pub fn claim(settings: &Settings, flow: &FlowKey, endpoint: u32, now: u32) -> Op
         // SAFETY: a pointer into the map. The fields may be changing under us;
         // the claim below fails then.
         let (freed_at, was_its) = unsafe { ((*slot).last_seen, (*slot).key() == *flow) };
-        let rested = word.0 == 0 || now.wrapping_sub(freed_at) >= settings.rest;
+        // The reaper's clock may be a tick ahead of the packet path's.
+        let age = now.wrapping_sub(freed_at);
+        let rested = word.0 == 0 || (age >= settings.rest && age < u32::MAX / 2);
         if !rested && !was_its {
             continue;
         }

@@ -1,6 +1,6 @@
 //! What becomes of a packet, and the return code each hook has for it.
 
-use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::NO_ENDPOINT;
 
@@ -30,7 +30,8 @@ impl Verdict {
     #[inline(always)]
     pub fn tc_action(self) -> i32 {
         match self {
-            Self::Pass => TC_ACT_OK,
+            // Not OK, which would end the chain of programs here.
+            Self::Pass => TC_ACT_UNSPEC,
             Self::Drop => TC_ACT_SHOT,
             Self::Sent(code) => code,
         }

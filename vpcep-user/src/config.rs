@@ -204,6 +204,7 @@ impl Options {
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
             log: self.log.unwrap_or_else(|| "info".into()),
             datapath: DatapathSettings {
+                owner: 0,
                 kind: self.datapath.unwrap_or_default(),
                 snat_range: snat_range(self.snat_range.as_deref().unwrap_or("198.19.128.0/26"))?,
                 max_endpoints: positive("max-endpoints", self.max_endpoints, 16_384)?,

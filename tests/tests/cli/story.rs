@@ -18,6 +18,10 @@ pub const STORY: &[Step] = &[
         step(Operator, "account create consumer", Prints(&[("/access_key", "*"), ("/project_id", "*")])),
         &[("consumer", "/token"), ("domain", "/domain_id")],
     ),
+    keeping(
+        step(Operator, "account token consumer", Prints(&[("/domain_id", "{domain}"), ("/token", "*")])),
+        &[("consumer", "/token")],
+    ),
     step(Operator, "account create consumer", Refused("EndPoint.")),
     step(PROVIDER, "account create other", Refused("EndPoint.0004")),
     step(Operator, "account list", Prints(&[("/total_count", "2")])),
@@ -31,7 +35,7 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "vpc list", Prints(&[("/vpcs/0/name", "servers"), ("/total_count", "1")])),
     step(Remote("consumer"), "vpc list", Prints(&[("/vpcs/0/name", "clients"), ("/total_count", "1")])),
     step(Operator, "--account consumer vpc show clients", Prints(&[("/cidr", "192.168.24.0/24")])),
-    step(CONSUMER, "vpc show servers", Refused("there is no VPC \"servers\"")),
+    step(CONSUMER, "vpc show servers", Refused("EndPoint.0005: there is no VPC \"servers\"")),
     step(
         PROVIDER,
         "subnet create racks --vpc servers --cidr 192.168.24.0/25",
@@ -49,7 +53,7 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "attachment list", Refused("EndPoint.0004")),
     step(Operator, "attachment list", Prints(&[("/attachments/0/interface", "lo")])),
     step(Operator, "attachment show lo.7", Prints(&[("/address", "192.168.24.1/24")])),
-    step(Operator, "attachment delete lo.7", Prints(&[("/id", "*")])),
+    step(Operator, "attachment delete lo.7 --force", Prints(&[("/id", "*")])),
     // What is offered.
     step(
         PROVIDER,

@@ -11,7 +11,8 @@ use vpcep_tests::{Endpoint, Nginx, Offer, Tenant, Vpc, World};
 crate::scenarios!(
     download_outlives_restart_and_crash,
     everything_is_there_again_after_a_crash,
-    detach_leaves_nothing_in_the_kernel
+    detach_leaves_nothing_in_the_kernel,
+    forwarding_is_safe_from_another_store
 );
 
 struct Setting {
@@ -102,4 +103,18 @@ fn detach_leaves_nothing_in_the_kernel(world: &mut World) -> Result<()> {
     world.daemon.start()?;
     ensure!(clients.host.curl(&[&url])?.is_ok(), "the daemon does not come back after a detach");
     Ok(())
+}
+
+/// A state directory whose filesystem is not mounted is empty; what follows the
+/// real one must not be taken down for it.
+fn forwarding_is_safe_from_another_store(world: &mut World) -> Result<()> {
+    let Setting { clients, address, _nginx, .. } = set_up(world)?;
+    let url = format!("http://{address}/");
+    let refusal = world.daemon.refusal_of_another()?;
+    ensure!(refusal.contains("another vpcepd is running"), "{refusal}");
+    world.daemon.stop()?;
+    let refusal = world.daemon.refusal_of_another()?;
+    ensure!(refusal.contains("follows another store"), "{refusal}");
+    ensure!(clients.host.curl(&[&url])?.is_ok(), "the other vpcepd took forwarding down");
+    world.daemon.start()
 }

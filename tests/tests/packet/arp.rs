@@ -126,6 +126,7 @@ fn backends_are_learned_where_they_say_they_are() {
                 address: Ipv4Addr::new(192, 168, 24, 99).into(),
                 vpc: PROVIDER.vpc,
                 attachment: PROVIDER.attachment,
+                ..NextHop::default()
             };
             gateway.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), other, 0).unwrap();
         })

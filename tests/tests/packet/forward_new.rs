@@ -1,5 +1,6 @@
 //! Packets of no session: a SYN that opens one, and everything that does not.
 
+use vpcep_common::attachment::attachment_flags;
 use vpcep_common::be::Be16;
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, Ring, policy};
@@ -216,8 +217,16 @@ fn other_destinations_in_the_vpc_are_not_forwarded() {
             .dropped_unattributed(DropReason::NotForwarded),
         Case::client("the internet", &to([1, 1, 1, 1])).dropped_unattributed(DropReason::NotForwarded),
         Case::client("an address of the host: for its stack", &host),
-        Case::client("limited broadcast: for the stack", &to([255, 255, 255, 255])),
-        Case::client("multicast: for the stack", &to([224, 0, 0, 251])),
+        Case::client("limited broadcast", &to([255, 255, 255, 255])).vanishes(),
+        Case::client("multicast", &to([224, 0, 0, 251])).vanishes(),
+        Case::client("multicast where the host has an address", &to([224, 0, 0, 251])).before(
+            |gateway, _| {
+                gateway.set_attachment(
+                    CONSUMER,
+                    attachment_flags::TAKES_XDP_FRAMES | attachment_flags::HOST_IPV4,
+                );
+            },
+        ),
     ]);
 }
 

@@ -94,12 +94,18 @@ fn tcp_options_and_payload_go_through_untouched() {
         // An odd payload leaves half a checksum word; a SYN with data is TCP Fast Open.
         let with_data = Segment { payload: vec![0xab; words * 7 + 1], ..options.clone() };
         let both = Segment { ip_options: vec![1; 40], ..with_data.clone() };
+        let name = format!("TCP header of {} bytes and data of {}", 20 + words * 4, words * 7 + 1);
+        // XDP leaves to TC what it cannot judge the checksum of: more than the
+        // longest header, or half a word at the end.
+        let segment_len = 20 + words * 4 + words * 7 + 1;
+        let is_judged = segment_len <= 60 && segment_len.is_multiple_of(4);
+        let at_xdp = |case: Case, frame: Segment| if is_judged { case.sent(translated(frame)) } else { case };
         [
             Case::client(format!("TCP header of {} bytes", 20 + words * 4), &options)
                 .sent(translated(options.clone())),
-            Case::client(format!("and data of {} bytes", words * 7 + 1), &with_data)
-                .sent(translated(with_data.clone())),
-            Case::client("and all IP options", &both).sent(translated(both.clone())),
+            at_xdp(Case::client(&name, &with_data).only(Hook::Xdp), with_data.clone()),
+            Case::client(&name, &with_data).only(Hook::Tc).sent(translated(with_data.clone())),
+            Case::client("and all IP options", &both).only(Hook::Tc).sent(translated(both.clone())),
         ]
     }));
 }

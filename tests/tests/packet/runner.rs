@@ -57,7 +57,8 @@ impl Hook {
     pub fn verdict(self, code: u32) -> Option<Verdict> {
         match (self, code) {
             (Self::Xdp, 1) | (Self::Tc, 2) => Some(Verdict::Drop),
-            (Self::Xdp, 2) | (Self::Tc, 0) => Some(Verdict::Pass),
+            // At TC "unspecified", which lets the next program of the chain see it.
+            (Self::Xdp, 2) | (Self::Tc, u32::MAX) => Some(Verdict::Pass),
             (Self::Xdp, 4) | (Self::Tc, 7) => Some(Verdict::Redirect),
             _ => None,
         }

@@ -155,6 +155,7 @@ fn settings(shard_prefix_len: u8) -> Settings {
         shard_base: RANGE,
         shard_mask: (1 << (32 - shard_prefix_len)) - 1,
         rest: ticks(REST_SECS),
+        owner: [0; 16],
         idle,
     }
 }
@@ -265,6 +266,7 @@ impl Gateway {
             address: (*BACKEND.ip()).into(),
             vpc: PROVIDER.vpc,
             attachment: PROVIDER.attachment,
+            ..NextHop::default()
         };
         self.array(maps::NEXT_HOPS).set(u32::from(NEXT_HOP), next_hop, 0).expect("number fits");
     }

@@ -3,13 +3,14 @@
 //! `vpcep_common::tcp`; RFC 7857 section 2, RFC 5382 REQ-2.
 
 use vpcep_common::counter::DropReason;
+use vpcep_common::endpoint::policy;
 use vpcep_common::session::Word;
 use vpcep_common::tcp::Side::{Backend, Client};
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 
-use crate::runner::{Gateway, Hook};
-use crate::stage::{self, CLIENT, ENDPOINT, LIMIT};
+use crate::runner::{Gateway, Hook, Verdict};
+use crate::stage::{self, CLIENT, ENDPOINT, LIMIT, PROVIDER};
 use crate::table::{
     Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn,
 };
@@ -89,7 +90,7 @@ fn conversations_lead_to_their_state_and_count() {
 
 #[test]
 fn a_handshake_may_go_wrong() {
-    const TABLE: [(&str, Steps, State, u64); 7] = [
+    const TABLE: [(&str, Steps, State, u64); 6] = [
         ("no answer", &[(Client, SYN)], State::SynSent, 1),
         ("backend refuses", &[(Client, SYN), (Backend, RST | ACK)], State::TimeWait, 0),
         ("backend answers", &[(Client, SYN), (Backend, SYN_ACK)], State::SynReceived, 1),
@@ -106,7 +107,6 @@ fn a_handshake_may_go_wrong() {
             State::ResetByClient,
             1,
         ),
-        ("simultaneous open is the consumer's only", &[(Client, SYN), (Backend, SYN)], State::SynSent, 1),
     ];
     for (name, steps, state, counted) in TABLE {
         on_each_hook(|gateway, hook| {
@@ -174,4 +174,45 @@ fn a_recycled_slot_passes_the_policy_again() {
                 assert!(Word(gateway.slot(u32::from(first_source_port())).word).is_free());
             }),
     ]);
+}
+
+/// The consumer alone opens. What the backend sends to open, or to answer an
+/// opening that is over, must not pass: a session that is over is not counted,
+/// and a connection over it would be one without limit, or one the provider made.
+#[test]
+fn the_backend_opens_nothing_on_what_is_over() {
+    const OVER: [(&str, Steps); 3] = [
+        ("refused", &[(Client, SYN), (Backend, RST | ACK)]),
+        ("still opening", &[(Client, SYN)]),
+        ("reset", &[(Client, SYN), (Backend, SYN_ACK), (Client, RST)]),
+    ];
+    for (name, steps) in OVER {
+        for (what, flags) in [("SYN", SYN), ("SYN-ACK", SYN_ACK)] {
+            if (name, what) == ("still opening", "SYN-ACK") {
+                continue; // The one answer there may be.
+            }
+            on_each_hook(|gateway, hook| {
+                converse(gateway, hook, steps);
+                let before = gateway.tcp_state(CLIENT);
+                let opening = stage::from_backend(first_source_port(), flags);
+                let outcome = gateway.run(hook, PROVIDER.ifindex, &opening.build());
+                assert_eq!(outcome.verdict, Verdict::Drop, "{what} on one {name} [{hook:?}]");
+                assert_eq!(gateway.tcp_state(CLIENT), before, "{what} on one {name} [{hook:?}]");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_not_counted_stays_over_through_reject_and_accept() {
+    on_each_hook(|gateway, hook| {
+        converse(gateway, hook, &[(Client, SYN), (Backend, RST | ACK)]);
+        gateway.set_policy(0, 2, stage::LIMIT);
+        let data = stage::from_backend(first_source_port(), ACK);
+        gateway.run(hook, PROVIDER.ifindex, &data.build());
+        gateway.set_policy(policy::ACCEPTED, 3, stage::LIMIT);
+        gateway.run(hook, PROVIDER.ifindex, &data.build());
+        assert_eq!(gateway.tcp_state(CLIENT), Some(State::TimeWait), "[{hook:?}]");
+        assert_eq!(gateway.connections(ENDPOINT).current, 0, "[{hook:?}]");
+    });
 }

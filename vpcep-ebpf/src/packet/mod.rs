@@ -19,6 +19,9 @@ use crate::parse::Headers;
 /// Where a whole Ethernet frame of a reply ends: Ethernet, IPv4 and TCP without options.
 pub const RESET_FRAME_LEN: u32 = 54;
 
+/// No VLAN id (they have 12 bits), so that such frames belong to nobody.
+pub const FOREIGN_TAG: u16 = 0xffff;
+
 /// A packet being handled.
 pub trait Packet {
     /// What the hook was given, for logging.
@@ -27,7 +30,8 @@ pub trait Packet {
     /// Kernel index of the interface it came in on.
     fn ifindex(&self) -> u32;
 
-    /// 802.1Q id it came in with, outside of its bytes; 0 when untagged.
+    /// 802.1Q id it came in with, outside of its bytes; 0 when untagged, and
+    /// [`FOREIGN_TAG`] for a tag of another kind.
     fn vlan(&self) -> u16;
 
     /// Bytes of the frame, from the Ethernet header on.

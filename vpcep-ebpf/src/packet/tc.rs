@@ -12,7 +12,7 @@ use aya_ebpf::programs::TcContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
-use super::Packet;
+use super::{FOREIGN_TAG, Packet};
 use crate::parse::{ETH_P_8021Q, Headers};
 
 /// A socket buffer at TC.
@@ -42,8 +42,17 @@ impl Packet for TcPacket {
 
     #[inline(always)]
     fn vlan(&self) -> u16 {
-        // SAFETY: the context of this run. The tag is 0 when there is none.
-        unsafe { (*self.context.skb.skb).vlan_tci as u16 & 0xfff }
+        let skb = self.context.skb.skb;
+        // SAFETY: the context of this run.
+        let (is_present, kind, tag) = unsafe { ((*skb).vlan_present, (*skb).vlan_proto, (*skb).vlan_tci) };
+        // Without a tag, kernels before 6.2 leave an old one in vlan_tci.
+        if is_present == 0 {
+            return 0;
+        }
+        if kind != u32::from(ETH_P_8021Q) {
+            return FOREIGN_TAG;
+        }
+        tag as u16 & 0xfff
     }
 
     #[inline(always)]

@@ -77,9 +77,9 @@ impl Packet for XdpPacket {
     fn can_keep_checksum(&self, headers: &Headers) -> bool {
         let length = headers.segment_len();
         let mut sum = csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
-        // Fifteen words are the longest TCP header; one with payload is not judged.
+        // Fifteen words are the longest TCP header; one with payload cannot be judged.
         if length as usize > 15 * 4 || length & 3 != 0 {
-            return true;
+            return false;
         }
         for i in 0..15 {
             if i * 4 >= length as usize {

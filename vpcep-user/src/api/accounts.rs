@@ -1,4 +1,5 @@
-//! `/operator/v1/accounts`: list, create, show and delete. The operator's alone.
+//! `/operator/v1/accounts`: list, create, show, delete, and a new token. The
+//! operator's alone.
 
 use axum::Json;
 use axum::extract::{Path, State as Context};
@@ -63,6 +64,18 @@ pub async fn show(
     Path(named): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     app.read(move |state| Ok(Json(view(accounts::find(state, &named)?)))).await
+}
+
+/// `POST /{id or name}/token`: the answer is the only one that has the new token.
+pub async fn renew_token(
+    _: Operator,
+    Context(app): Context<App>,
+    Path(named): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let new = app.write(move |tx| accounts::renew_token(tx, &named)).await?;
+    let mut answer = view(&new.account);
+    answer["token"] = new.token.into();
+    Ok(Json(answer))
 }
 
 /// `DELETE /{id or name}`

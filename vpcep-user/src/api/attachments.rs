@@ -13,6 +13,7 @@ use super::request::{Body, Id, Params, require};
 use super::{App, deleted};
 use crate::controller::attachments::NewAttachment;
 use crate::controller::{State, attachments};
+use crate::model::connection::Effect;
 use crate::model::{Attachment, VlanId, parse_address};
 use crate::reconcile::desired::{AttachMode, AttachmentState};
 
@@ -120,12 +121,15 @@ pub async fn show(
     app.read(move |state| Ok(Json(view(state, attachments::find(state, id)?)))).await
 }
 
-/// `DELETE /{id}`
+/// `DELETE /{id}`, with `?force=true` also while it is in use.
 pub async fn delete(
     _: Operator,
     Context(app): Context<App>,
     Id(id): Id<Attachment>,
+    params: Params,
 ) -> Result<Response, ApiError> {
-    app.write(move |tx| attachments::delete(tx, id)).await?;
+    let force = params.switch("force")?;
+    // The interface may be attached again right after this answer, so its programs are gone by then.
+    app.write_through(move |tx| Ok((attachments::delete(tx, id, force)?, Effect::Reconcile))).await?;
     Ok(deleted())
 }

@@ -32,6 +32,18 @@ pub fn failure(state: &ConnectionState) -> Option<Value> {
     Some(json!([{"error_code": code, "error_message": message}]))
 }
 
+/// The full name of an endpoint's service, or by what name it was known.
+fn service_name(state: &State, endpoint: &Endpoint) -> String {
+    match &endpoint.connection.state {
+        ConnectionState::Failed(Failure::ServiceDeleted { service }) => service.to_string(),
+        _ => state
+            .services
+            .get(endpoint.service)
+            .map(|service| state.full_name(service).to_string())
+            .unwrap_or_default(),
+    }
+}
+
 /// An endpoint as its owner sees it.
 #[derive(Serialize)]
 pub struct EndpointView {
@@ -66,21 +78,13 @@ pub struct EndpointView {
 impl EndpointView {
     /// The endpoint as its owner sees it.
     pub fn new(state: &State, endpoint: &Endpoint) -> Self {
-        let service_name = match &endpoint.connection.state {
-            ConnectionState::Failed(Failure::ServiceDeleted { service }) => service.to_string(),
-            _ => state
-                .services
-                .get(endpoint.service)
-                .map(|s| state.full_name(s).to_string())
-                .unwrap_or_default(),
-        };
         Self {
             id: endpoint.id.to_string(),
             service_type: "interface",
             status: endpoint.connection.state.as_str(),
             ip: endpoint.shown_address().map(|address| address.to_string()),
             active_status: ["active"],
-            endpoint_service_name: service_name,
+            endpoint_service_name: service_name(state, endpoint),
             endpoint_service_id: endpoint.service.to_string(),
             marker_id: endpoint.marker,
             enable_dns: false,
@@ -194,19 +198,18 @@ pub async fn list(
     let vpc = params.id("vpc_id")?;
     let status = params.status(STATUSES)?.map(str::to_owned);
     app.read(move |state| {
-        let mut rows: Vec<_> =
-            state.visible::<Endpoint>(scope).into_iter().map(|e| (e, EndpointView::new(state, e))).collect();
-        rows.retain(|(endpoint, view)| {
-            params.get("id").is_none_or(|id| view.id == id)
+        let mut rows = state.visible::<Endpoint>(scope);
+        rows.retain(|endpoint| {
+            params.get("id").is_none_or(|id| endpoint.id.to_string() == id)
                 && vpc.is_none_or(|vpc| endpoint.vpc == vpc)
-                && status.as_deref().is_none_or(|status| view.status == status)
+                && status.as_deref().is_none_or(|status| endpoint.connection.state.as_str() == status)
                 && params
                     .get("endpoint_service_name")
-                    .is_none_or(|part| contains(&view.endpoint_service_name, part))
+                    .is_none_or(|part| contains(&service_name(state, endpoint), part))
         });
-        order.sort(&mut rows, |(endpoint, _)| (endpoint.created_at, endpoint.updated_at));
+        order.sort(&mut rows, |endpoint| (endpoint.created_at, endpoint.updated_at));
         let (rows, total_count) = page.cut(rows);
-        let rows: Vec<_> = rows.into_iter().map(|(_, view)| view).collect();
+        let rows: Vec<_> = rows.into_iter().map(|endpoint| EndpointView::new(state, endpoint)).collect();
         Ok(Json(json!({"endpoints": rows, "total_count": total_count})))
     })
     .await

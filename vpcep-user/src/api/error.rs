@@ -14,7 +14,7 @@ use crate::controller::ControlError;
 use crate::datapath::DatapathError;
 use crate::model::ModelError;
 use crate::model::connection::Refused;
-use crate::store::StoreError;
+use crate::store::{Revision, StoreError};
 use crate::telemetry::Chain;
 
 /// Why a request is not answered as asked.
@@ -29,6 +29,14 @@ pub enum ApiError {
     /// A handler came to an unexpected end.
     #[error("the request came to an unexpected end")]
     Panicked(#[source] tokio::task::JoinError),
+    /// The change is durable, and the data plane did not take it in time.
+    #[error(
+        "stored, but not applied to the data plane yet: vpcepd keeps trying, repeat the call to wait for it"
+    )]
+    NotApplied {
+        /// The version of the model that has the change.
+        version: Revision,
+    },
     /// No token, or one nobody has.
     #[error("the request carries no valid X-Auth-Token")]
     Unauthenticated,
@@ -115,7 +123,7 @@ impl ApiError {
     fn status_and_code(&self) -> (u16, &'static str) {
         match self {
             Self::Control(error) => control(error),
-            Self::Datapath(_) | Self::Panicked(_) => (500, "0001"),
+            Self::Datapath(_) | Self::Panicked(_) | Self::NotApplied { .. } => (500, "0001"),
             Self::Unauthenticated => (401, "0003"),
             Self::Forbidden(_) => (403, "0004"),
             Self::NoRoute => (404, "0005"),
@@ -182,15 +190,16 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::Connection { source: Refused::Connected, .. } | ControlError::ServiceInUse { .. } => {
             (400, "3006")
         }
-        ControlError::InUse { .. } => (409, "3006"),
+        ControlError::InUse { .. } | ControlError::AttachmentInUse { .. } => (409, "3006"),
         ControlError::NoSuchBackend { .. } => (400, "3008"),
         ControlError::BackendElsewhere { .. } => (400, "3042"),
         ControlError::ServerKind { .. } => (400, "3021"),
         ControlError::PortClash { .. } => (400, "3044"),
+        ControlError::NameIsId { .. } => (400, "0002"),
         ControlError::TooManyPermissions { .. } => (400, "3049"),
         ControlError::Exists { .. } => (409, "0002"),
         ControlError::Store(StoreError::Conflict { .. }) => (409, "1004"),
-        ControlError::Store(_) => (500, "0001"),
+        ControlError::Store(_) | ControlError::Reload(_) => (500, "0001"),
     }
 }
 
@@ -235,6 +244,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         let message = match (status, &self) {
+            // What became of the change is the caller's business; why is the operator's.
+            (_, Self::NotApplied { .. }) => self.to_string(),
             (500.., _) => {
                 "internal error: the log has the detail under the X-Request-Id of this answer".into()
             }
@@ -247,7 +258,11 @@ impl IntoResponse for ApiError {
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
         if status >= 500 {
-            response.extensions_mut().insert(Detail(Chain(&self).to_string().into()));
+            let detail = match &self {
+                Self::NotApplied { version } => format!("version {version} is {self}"),
+                other => Chain(other).to_string(),
+            };
+            response.extensions_mut().insert(Detail(detail.into()));
         }
         response
     }

@@ -117,7 +117,8 @@ impl App {
 
     /// Does an operation and, when its effect says so, waits for the data plane
     /// to have it: what the caller is told is then true of packets as well. A
-    /// data plane that takes longer does not undo what is durable already.
+    /// data plane that takes longer does not undo what is durable already, and
+    /// the caller is told that instead.
     async fn write_through<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Effect), ControlError> + Send + 'static,
@@ -125,9 +126,23 @@ impl App {
         let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
         let (value, effect) = written.value;
         if effect == Effect::Reconcile && !self.controller.covered(written.version, COVER_WAIT).await {
-            warn!(version = written.version, "answered before the data plane had the change");
+            return Err(ApiError::NotApplied { version: written.version });
         }
         Ok(value)
+    }
+
+    /// Makes an object and gives the data plane the time to have it. One that
+    /// takes longer does not fail the call: the object is there, in its transient
+    /// state, and a caller who was told otherwise would make another.
+    async fn make<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
+        if !self.controller.covered(written.version, COVER_WAIT).await {
+            warn!(version = written.version, "answered before the data plane had the new object");
+        }
+        Ok(written.value)
     }
 }
 
@@ -189,6 +204,7 @@ fn operators() -> Router<App> {
     Router::new()
         .route("/operator/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/operator/v1/accounts/{id}", get(accounts::show).delete(accounts::delete))
+        .route("/operator/v1/accounts/{id}/token", post(accounts::renew_token))
         .route("/operator/v1/attachments", get(attachments::list).post(attachments::create))
         .route("/operator/v1/attachments/{id}", get(attachments::show).delete(attachments::delete))
         .route("/operator/v1/quotas", put(quotas::set))

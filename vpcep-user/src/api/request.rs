@@ -67,6 +67,17 @@ impl Params {
         self.get(name).map(|text| text.parse().map_err(ApiError::from)).transpose()
     }
 
+    /// A parameter that is `true` or `false`; off when it is not given.
+    pub fn switch(&self, name: &'static str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                Err(ApiError::Field { field: name, value: other.into(), expected: "true or false" })
+            }
+        }
+    }
+
     /// `limit` and `offset`.
     pub fn page(&self, default: usize, max: usize) -> Result<Page, ApiError> {
         let number = |text: &str| text.parse::<usize>().ok();

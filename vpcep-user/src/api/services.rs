@@ -12,7 +12,8 @@ use super::error::ApiError;
 use super::request::{Body, Id, Params, contains, only, require, unset};
 use super::{App, deleted};
 use crate::controller::services::{NewService, ServiceChange, connection_count};
-use crate::controller::{ControlError, State, services};
+use crate::controller::{ControlError, State, Tx, services};
+use crate::model::connection::Effect;
 use crate::model::{BackendKind, Port, PortMapping, PortMappings, Service, ServiceId};
 
 const STATUSES: &[&str] = &["creating", "available", "failed", "deleting"];
@@ -168,8 +169,9 @@ pub async fn create(
     Body(request): Body<CreateRequest>,
 ) -> Result<Json<Value>, ApiError> {
     let new = NewService::try_from(request)?;
-    let service = app.write(move |tx| services::create(tx, scope, new)).await?;
-    app.read(move |state| Ok(Json(json!(ServiceView::new(state, &service))))).await
+    // An endpoint may be made right after this answer, so the service is available by then.
+    let service = app.make(move |tx| services::create(tx, scope, new)).await?;
+    current(&app, service).await
 }
 
 /// `GET`
@@ -242,8 +244,19 @@ pub async fn update(
     Body(request): Body<UpdateRequest>,
 ) -> Result<Json<Value>, ApiError> {
     let change = ServiceChange::try_from(request)?;
-    let service = app.write(move |tx| services::update(tx, scope, id, change)).await?;
-    app.read(move |state| Ok(Json(json!(ServiceView::new(state, &service))))).await
+    let update = move |tx: &mut Tx<'_>| Ok((services::update(tx, scope, id, change)?, Effect::Reconcile));
+    let service = app.write_through(update).await?;
+    current(&app, service).await
+}
+
+/// A service as it is after the pass that covered it; if its owner has deleted it
+/// meanwhile, what was done stands.
+async fn current(app: &App, service: Service) -> Result<Json<Value>, ApiError> {
+    app.read(move |state| {
+        let service = state.services.get(service.id).unwrap_or(&service);
+        Ok(Json(json!(ServiceView::new(state, service))))
+    })
+    .await
 }
 
 /// The body of a renaming.
@@ -272,7 +285,7 @@ pub async fn delete(
     Context(app): Context<App>,
     Id(id): Id<Service>,
 ) -> Result<Response, ApiError> {
-    app.write(move |tx| services::delete(tx, scope, id)).await?;
+    app.write_through(move |tx| Ok((services::delete(tx, scope, id)?, Effect::Reconcile))).await?;
     Ok(deleted())
 }
 

@@ -21,7 +21,7 @@ use vpcep::api::{self, App, Door};
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
 use vpcep::store::EmbeddedStore;
-use vpcep::{datapath, reconcile, telemetry};
+use vpcep::{datapath, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
     match start(Flags::parse()) {
@@ -55,8 +55,10 @@ fn raise_file_limit() {
     }
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let store = EmbeddedStore::open(&settings.state_dir)?;
+    settings.datapath.owner = store::identity(&settings.state_dir)
+        .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
     let controller = Arc::new(Controller::load(Arc::new(store), settings.region.clone())?);
     let datapath = datapath::open(&settings.datapath)?;
     let socket_path = settings.run_dir.join("vpcepd.sock");

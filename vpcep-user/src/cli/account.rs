@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use http::Method;
 use serde_json::json;
 
 use super::output::{Answer, Column};
@@ -24,6 +25,11 @@ pub enum Command {
     List,
     /// Show one account, without its secrets
     Show {
+        /// Name or id
+        account: Reference,
+    },
+    /// Give an account a new token, shown this once; the old one is dead at once
+    Token {
         /// Name or id
         account: Reference,
     },
@@ -57,6 +63,11 @@ impl Command {
             Self::Show { account } => {
                 let shown = client.get::<Account>(account.as_str()).await;
                 Ok(Answer::object(shown.with_context(|| format!("cannot show account {account}"))?))
+            }
+            Self::Token { account } => {
+                let path = client.path_of::<Account>(&[account.as_str(), "token"]);
+                let renewed = client.call::<Account>(Method::POST, &path, None).await;
+                Ok(Answer::object(renewed.with_context(|| format!("cannot renew the token of {account}"))?))
             }
             Self::Delete { account } => {
                 let deleted = client.delete::<Account>(account.as_str()).await;

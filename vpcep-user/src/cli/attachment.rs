@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
 use serde::Serialize;
 
 use super::output::{Answer, Column, or_dash};
@@ -28,10 +29,14 @@ pub enum Command {
         /// Id, or interface with its VLAN: eth1, eth1.100
         attachment: Reference,
     },
-    /// Detach a VPC; its flows through the interface end
+    /// Detach a VPC that no connected endpoint needs
     Delete {
         /// Id, or interface with its VLAN: eth1, eth1.100
         attachment: Reference,
+        /// Also while connected endpoints need it: flows of the VPC stop until it is attached again,
+        /// endpoints and sessions stay
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -111,9 +116,13 @@ impl Command {
             Self::Show { attachment } => {
                 Ok(Answer::object(find::<Attachment>(client, &attachment, &[]).await?))
             }
-            Self::Delete { attachment } => {
+            Self::Delete { attachment, force } => {
                 let id = id_of::<Attachment>(client, &attachment, &[]).await?;
-                let deleted = client.delete::<Attachment>(&id).await;
+                let mut path = client.path_of::<Attachment>(&[&id]);
+                if force {
+                    path = path.query("force", "true");
+                }
+                let deleted = client.send(Method::DELETE, &path, None).await;
                 deleted.with_context(|| format!("cannot delete attachment {attachment}"))?;
                 Ok(Answer::deleted("attachment", &id))
             }

@@ -56,7 +56,7 @@ pub struct CreateArgs {
     #[arg(long)]
     vpc: Reference,
     /// What it is
-    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    #[arg(long = "type", value_enum, ignore_case = true, value_name = "TYPE")]
     server_type: ServerType,
     /// Its IPv4 address in the VPC
     #[arg(long, value_name = "IP")]

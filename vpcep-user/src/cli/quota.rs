@@ -5,6 +5,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::UsageError;
 use super::output::{Answer, Column, or_dash};
 use super::value::QuotaSetting;
 use crate::client::{Client, Quota, Quotas};
@@ -12,10 +13,10 @@ use crate::client::{Client, Quota, Quotas};
 /// What can be done with quotas.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the limits in force and what is used of them
+    /// Show the limits in force for an account and what is used of them
     ///
     /// endpoint_service and endpoint count what a project owns; connection is the most concurrent
-    /// connections of each endpoint.
+    /// connections of each endpoint. The operator names the account with --account.
     Show,
     /// Set limits for the account given with --account, or the default for all (operator)
     ///
@@ -44,6 +45,14 @@ impl Command {
 }
 
 async fn show(client: &Client) -> Result<Answer> {
+    // Limits are each project's; the sum over all of them has none to be compared with.
+    if client.is_operator() && client.project_id().is_none() {
+        return Err(UsageError {
+            argument: "quota show",
+            reason: "quotas are each account's own: name one with --account",
+        }
+        .into());
+    }
     let path = client.tenant_path(&["quotas"]);
     let context = "cannot show quotas";
     let mut quotas = client.send(Method::GET, &path, None).await.context(context)?;

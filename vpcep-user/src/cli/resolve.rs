@@ -14,6 +14,10 @@ use crate::client::{
 };
 use crate::model::{self, DomainId};
 
+/// Code of the API for what is not there: what a name is looked up by is vpcep's
+/// own affair, and scripts see one code for a name and for an id.
+const NOT_FOUND: &str = "EndPoint.0005";
+
 /// A resource that people name.
 pub trait Named: Resource {
     /// How to see those there are.
@@ -46,7 +50,10 @@ pub async fn id_of<T: Named>(
         list.items.iter().map(|item| &item.data).filter(|thing| thing.is_named(name)).map(T::id).collect();
     match matches[..] {
         [id] => Ok(id.to_owned()),
-        [] => bail!("there is no {noun} {name:?}: give a name or id as `{}` shows them", T::LIST_COMMAND),
+        [] => bail!(
+            "{NOT_FOUND}: there is no {noun} {name:?}: give a name or id as `{}` shows them",
+            T::LIST_COMMAND
+        ),
         _ => bail!("the name {name:?} is ambiguous, give the id of one {noun}: {}", matches.join(", ")),
     }
 }
@@ -95,7 +102,7 @@ pub async fn endpoint_of_service(client: &Client, service_id: &str, reference: &
     };
     let none = || {
         format!(
-            "the service has no endpoint {marker:?}: give its id or marker_id as `vpcep service connections` shows them"
+            "{NOT_FOUND}: the service has no endpoint {marker:?}: give its id or marker_id as `vpcep service connections` shows them"
         )
     };
     if !marker.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -55,7 +55,7 @@ async fn commands_send_what_was_typed_in_the_words_of_the_api() {
         ),
         (
             format!(
-                "backend create web --vpc {ID} --type lb --address 10.0.0.9 --member 10.0.0.7:80,weight=5"
+                "backend create web --vpc {ID} --type Lb --address 10.0.0.9 --member 10.0.0.7:80,weight=5"
             ),
             &[backend],
             "POST /v1/-/backends",
@@ -129,13 +129,53 @@ async fn endpoints_are_accepted_one_call_each() {
 }
 
 #[tokio::test]
+async fn a_refusal_on_the_way_says_what_was_decided_before_it() {
+    let row =
+        r#"{"connections":[{"id":"e1","marker_id":1,"domain_id":"d","status":"accepted","created_at":"t"}]}"#;
+    let refusal = r#"{"error_code":"EndPoint.2013","error_msg":"endpoint 9 is another's"}"#;
+    let server = FakeServer::answering(&[(200, row), (400, refusal)]);
+    let other = ID.replace("0c1c", "0c1d");
+    let error = run_on(&server, &format!("service accept {ID} {ID} {other}")).await.unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        format!(
+            "cannot accept endpoint {other} (done before it, and stays: {ID}): \
+             EndPoint.2013: endpoint 9 is another's"
+        )
+    );
+}
+
+#[tokio::test]
+async fn operators_renew_tokens_and_force_attachments() {
+    let account =
+        r#"{"name":"acme","domain_id":"d","project_id":"p","access_key":"k","created_at":"t","token":"n"}"#;
+    for (line, answer, asked) in [
+        ("account token acme".to_owned(), (200, account), "POST /operator/v1/accounts/acme/token".to_owned()),
+        (format!("attachment delete {ID}"), (204, ""), format!("DELETE /operator/v1/attachments/{ID}")),
+        (
+            format!("attachment delete {ID} --force"),
+            (204, ""),
+            format!("DELETE /operator/v1/attachments/{ID}?force=true"),
+        ),
+    ] {
+        let server = FakeServer::answering(&[answer]);
+        run_on(&server, &line).await.unwrap();
+        assert_eq!(server.lines(), [asked], "{line}");
+    }
+}
+
+#[tokio::test]
 async fn quotas_show_the_connection_limit_beside_the_two_of_the_contract() {
     let server = FakeServer::answering(&[
         (200, r#"{"quotas":{"resources":[{"type":"endpoint","used":1,"quota":50}]}}"#),
         (200, r#"{"quotas":{"resources":[{"type":"connection","used":0,"quota":3000}]}}"#),
     ]);
-    let answer = run_on(&server, "quota show").await.unwrap();
-    assert_eq!(server.lines(), ["GET /v1/-/quotas", "GET /v1/-/quotas?type=connection"]);
+    let every = run_on(&server, "quota show").await.unwrap_err();
+    assert!(every.downcast_ref::<UsageError>().is_some_and(|usage| usage.to_string().contains("--account")));
+    let client = server.client().in_project("p".to_owned());
+    let cli = Cli::try_parse_from(["vpcep", "quota", "show"]).unwrap();
+    let answer = cli.noun.run(&client).await.unwrap();
+    assert_eq!(server.lines(), ["GET /v1/p/quotas", "GET /v1/p/quotas?type=connection"]);
     assert_eq!(
         answer.render(output::Format::Table, None),
         "TYPE        USED  QUOTA\nendpoint    1     50\nconnection  0     3000\n"

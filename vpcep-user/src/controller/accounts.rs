@@ -6,9 +6,9 @@ use super::state::{State, Tx};
 use crate::model::{Account, DomainId, Name, ProjectId, TokenHash};
 use crate::store::record::{QuotaId, QuotaRecord};
 
-/// A new account, with what is shown this once.
+/// An account with its new token, which is shown this once.
 #[derive(Clone, Debug)]
-pub struct NewAccount {
+pub struct NewToken {
     /// The account.
     pub account: Account,
     /// Its token; only the hash is kept.
@@ -18,8 +18,11 @@ pub struct NewAccount {
 /// Makes an account with a token and a key pair.
 ///
 /// # Errors
-/// When the name is taken.
-pub fn create(tx: &mut Tx<'_>, name: Name) -> Result<NewAccount, ControlError> {
+/// When the name is taken, or could be taken for an id.
+pub fn create(tx: &mut Tx<'_>, name: Name) -> Result<NewToken, ControlError> {
+    if is_id(name.as_str()) {
+        return Err(ControlError::NameIsId { name });
+    }
     if tx.state.accounts.iter().any(|account| account.name == name) {
         return Err(ControlError::Exists { what: format!("account {name}"), detail: "" });
     }
@@ -34,7 +37,24 @@ pub fn create(tx: &mut Tx<'_>, name: Name) -> Result<NewAccount, ControlError> {
         created_at: tx.now,
     };
     tx.put(&account);
-    Ok(NewAccount { account, token })
+    Ok(NewToken { account, token })
+}
+
+/// Gives an account another token. The one it had is worth nothing as soon as
+/// this is done.
+///
+/// # Errors
+/// When the account is not there.
+pub fn renew_token(tx: &mut Tx<'_>, named: &str) -> Result<NewToken, ControlError> {
+    let token = random_hex::<32>();
+    let account = Account { token: TokenHash::of(&token), ..find(tx.state, named)?.clone() };
+    tx.put(&account);
+    Ok(NewToken { account, token })
+}
+
+/// Whether a text is a domain or project id in form; both have the same.
+fn is_id(text: &str) -> bool {
+    text.parse::<DomainId>().is_ok()
 }
 
 /// `N` random bytes in hexadecimal.
@@ -44,17 +64,19 @@ fn random_hex<const N: usize>() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The account of this name, domain id or project id.
+/// The account of this domain id, project id or name. An id comes first: no name
+/// can stand in for another account's id.
 ///
 /// # Errors
 /// When there is none.
 pub fn find<'a>(state: &'a State, named: &str) -> Result<&'a Account, ControlError> {
-    let is_named = |account: &&Account| {
-        account.name.as_str() == named
-            || account.domain.to_string() == named
-            || account.project.to_string() == named
+    let domain = named.parse::<DomainId>().ok().and_then(|id| state.accounts.get(id));
+    let of_project = || {
+        let project = named.parse::<ProjectId>().ok()?;
+        state.accounts.iter().find(|account| account.project == project)
     };
-    let account = state.accounts.iter().find(is_named);
+    let of_name = || state.accounts.iter().find(|account| account.name.as_str() == named);
+    let account = domain.or_else(of_project).or_else(of_name);
     account.ok_or_else(|| ControlError::NotFound { kind: "account", id: named.into() })
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::error::ControlError;
-use super::networks::{AddressOwner, refuse_in_use, taken_addresses};
+use super::networks::{AddressOwner, address_owner};
 use super::state::{State, Tx};
 use crate::model::{Attachment, AttachmentId, Cidr, InterfaceAddress, InterfaceName, VlanId, VpcId};
 use crate::reconcile::desired::AttachMode;
@@ -46,13 +46,22 @@ pub fn create(tx: &mut Tx<'_>, new: NewAttachment) -> Result<Attachment, Control
     if !vpc.cidr.contains(address) {
         return Err(ControlError::AddressOutside { field: "address", address, network: vpc.cidr });
     }
-    if let Some(&owner @ (AddressOwner::Endpoint | AddressOwner::Backend)) =
-        taken_addresses(state, vpc.id).get(&address)
+    // An on-link prefix that reaches beyond the VPC would look for other networks' hosts on this link.
+    let on_link = new.address.network();
+    if !vpc.cidr.covers(on_link) {
+        return Err(ControlError::OutsideVpc { cidr: on_link, outer: vpc.cidr });
+    }
+    if let Some(owner @ (AddressOwner::Endpoint | AddressOwner::Backend)) =
+        address_owner(state, vpc.id, address)
     {
         return Err(ControlError::AddressInUse { address, owner });
     }
     if let Some(hop) = new.next_hop {
-        check_next_hop(hop, address, new.address.network())?;
+        check_next_hop(hop, address, on_link)?;
+        // A backend may be the router as well; packets sent to an endpoint would come back to us.
+        if let Some(owner @ AddressOwner::Endpoint) = address_owner(state, vpc.id, hop) {
+            return Err(ControlError::AddressInUse { address: hop, owner });
+        }
     }
     let attachment = Attachment {
         id: AttachmentId::random(),
@@ -86,17 +95,20 @@ pub fn find(state: &State, id: AttachmentId) -> Result<&Attachment, ControlError
     state.attachments.get(id).ok_or_else(|| ControlError::NotFound { kind: "attachment", id: id.to_string() })
 }
 
-/// Detaches a VPC.
+/// Detaches a VPC. With `force` also while connected endpoints have their client
+/// or their server in it: their flows stop until the VPC is attached again,
+/// endpoints and sessions stay. That is how a VPC moves to another interface.
 ///
 /// # Errors
-/// When it is not there, or a connected endpoint has its client or its server in
-/// the VPC.
-pub fn delete(tx: &mut Tx<'_>, id: AttachmentId) -> Result<(), ControlError> {
+/// When it is not there, or in use and not forced.
+pub fn delete(tx: &mut Tx<'_>, id: AttachmentId, force: bool) -> Result<(), ControlError> {
     let vpc = find(tx.state, id)?.vpc;
     let serves = |service| tx.state.services.get(service).is_some_and(|service| service.vpc == vpc);
     let connected = tx.state.endpoints.iter().filter(|e| e.connection.is_connected());
     let endpoints = connected.filter(|e| e.vpc == vpc || serves(e.service)).count();
-    refuse_in_use("attachment", &id.to_string(), &[("connected endpoints", endpoints)])?;
+    if endpoints > 0 && !force {
+        return Err(ControlError::AttachmentInUse { id, endpoints });
+    }
     tx.delete::<Attachment>(id);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::error::ControlError;
-use super::networks::{AddressOwner, named_vpc, refuse_in_use, taken_addresses};
+use super::networks::{AddressOwner, address_owner, named_vpc, refuse_in_use};
 use super::state::{Scope, Tx};
 use crate::model::{Backend, BackendId, BackendKind, Member, Name, VpcId};
 
@@ -40,14 +40,15 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend,
         members: new.members,
         created_at: tx.now,
     };
-    let taken = taken_addresses(tx.state, vpc.id);
     for address in backend.addresses() {
         if !vpc.cidr.is_host(address) {
             return Err(ControlError::AddressOutside { field: "address", address, network: vpc.cidr });
         }
         // Several backends may name one server, and one may be the router; a gateway or an
         // endpoint would send its own packets back to itself.
-        if let Some(&owner @ (AddressOwner::Gateway | AddressOwner::Endpoint)) = taken.get(&address) {
+        if let Some(owner @ (AddressOwner::Gateway | AddressOwner::Endpoint)) =
+            address_owner(tx.state, vpc.id, address)
+        {
             return Err(ControlError::AddressInUse { address, owner });
         }
     }

@@ -29,7 +29,7 @@ pub struct Acted {
 /// When the service is not the caller's.
 pub fn list(state: &State, scope: Scope, service: ServiceId) -> Result<Vec<&Endpoint>, ControlError> {
     state.find::<Service>(scope, service)?;
-    let mut endpoints: Vec<_> = state.endpoints.iter().filter(|e| e.service == service).collect();
+    let mut endpoints: Vec<_> = state.endpoints_of(service).collect();
     endpoints.sort_by_key(|e| (e.created_at, e.id));
     Ok(endpoints)
 }
@@ -73,7 +73,8 @@ pub(super) fn step(tx: &mut Tx<'_>, endpoint: &Endpoint, event: Event) -> Result
             tx.delete::<Endpoint>(endpoint.id);
             Ok(Acted { endpoint: endpoint.clone(), effect: Effect::None })
         }
-        Step::Stay => Ok(Acted { endpoint: endpoint.clone(), effect: Effect::None }),
+        // It is so in the model; whether the data plane has it is what who asks again wants to know.
+        Step::Stay => Ok(Acted { endpoint: endpoint.clone(), effect: Effect::Reconcile }),
     }
 }
 

@@ -1,11 +1,10 @@
 //! Endpoints, as the consumer makes and changes them.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::connections::{Acted, step};
 use super::error::ControlError;
-use super::networks::{named_vpc, taken_addresses};
+use super::networks::{address_owner, fixed_addresses, named_vpc};
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Event, Refused, State as ConnectionState};
 use crate::model::{
@@ -48,7 +47,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewEndpoint) -> Result<Endpoin
     }
     let service = connectable(state, vpc.project, new.service)?;
     let limit = state.quotas(Some(vpc.project)).endpoints;
-    if state.endpoints.iter().filter(|e| e.project == vpc.project).count() >= limit as usize {
+    if state.index.endpoints_of_project(vpc.project) >= limit as usize {
         return Err(ControlError::Quota { what: "endpoints", limit });
     }
     let address = choose_address(state, subnet, new.address)?;
@@ -91,28 +90,46 @@ fn connectable(
     Ok(service)
 }
 
-/// The address asked for, if it can be had, or else the lowest free one.
+/// The address asked for, if it can be had, or else the highest free one.
 fn choose_address(state: &State, subnet: &Subnet, asked: Option<Ipv4Addr>) -> Result<Ipv4Addr, ControlError> {
-    let taken = taken_addresses(state, subnet.vpc);
     let Some(address) = asked else {
-        let free = subnet.cidr.hosts().find(|address| !taken.contains_key(address));
-        return free.ok_or(ControlError::SubnetFull { subnet: subnet.cidr });
+        return free_address(state, subnet).ok_or(ControlError::SubnetFull { subnet: subnet.cidr });
     };
     if !subnet.cidr.is_host(address) {
         return Err(ControlError::PortIpOutside { address, subnet: subnet.cidr });
     }
-    match taken.get(&address) {
-        Some(&owner) => Err(ControlError::AddressInUse { address, owner }),
+    match address_owner(state, subnet.vpc, address) {
+        Some(owner) => Err(ControlError::AddressInUse { address, owner }),
         None => Ok(address),
+    }
+}
+
+/// The highest address of a subnet that nobody has, as far as the model knows.
+///
+/// People number their machines from the bottom, and routers live at either end:
+/// the first and the last host's address are given only to who asks for them.
+fn free_address(state: &State, subnet: &Subnet) -> Option<Ipv4Addr> {
+    let mut hosts = subnet.cidr.hosts();
+    let (lowest, highest) = (hosts.next()?, hosts.next_back()?);
+    let fixed = fixed_addresses(state, subnet.vpc);
+    let mut limit = highest;
+    loop {
+        limit = u32::from(limit).checked_sub(1)?.into();
+        limit = state.index.highest_without_endpoint(subnet.vpc, limit)?;
+        if limit <= lowest {
+            return None;
+        }
+        if !fixed.contains_key(&limit) {
+            return Some(limit);
+        }
     }
 }
 
 /// The first marker from `next` on that no endpoint has.
 fn free_marker(state: &State, next: u32) -> Result<u32, ControlError> {
-    let taken: BTreeSet<u32> = state.endpoints.iter().map(|e| e.marker).collect();
     let mut candidates = (next.max(1)..=u32::MAX).chain(1..next);
     let exhausted = || ControlError::NumbersExhausted { what: "endpoint", limit: u32::MAX };
-    candidates.find(|marker| !taken.contains(marker)).ok_or_else(exhausted)
+    candidates.find(|marker| !state.index.has_marker(*marker)).ok_or_else(exhausted)
 }
 
 /// Changes the whitelist; `None` keeps what is there.

@@ -5,9 +5,10 @@
 
 use std::net::Ipv4Addr;
 
+use super::LoadError;
 use super::networks::AddressOwner;
 use crate::model::connection::Refused;
-use crate::model::{BackendId, BackendKind, Cidr, ModelError, PortMapping, ServiceId};
+use crate::model::{AttachmentId, BackendId, BackendKind, Cidr, ModelError, Name, PortMapping, ServiceId};
 use crate::store::StoreError;
 
 /// An operation that was refused; nothing has changed.
@@ -89,7 +90,9 @@ pub enum ControlError {
         owner: AddressOwner,
     },
     /// No address left.
-    #[error("subnet {subnet} has no free address left")]
+    #[error(
+        "subnet {subnet} has no free address left: the first and the last host's are only given as port_ip"
+    )]
     SubnetFull {
         /// The subnet's range.
         subnet: Cidr,
@@ -165,6 +168,18 @@ pub enum ControlError {
         /// How many are accepted or creating.
         connections: usize,
     },
+    /// Connected endpoints need the attachment.
+    #[error(
+        "attachment {id} is in use by {endpoints} connected endpoints: delete them first, or use force \
+         (?force=true, vpcep attachment delete --force), which stops the flows of the vpc until it is \
+         attached again; endpoints and sessions stay"
+    )]
+    AttachmentInUse {
+        /// The attachment.
+        id: AttachmentId,
+        /// How many have their client or their server behind it.
+        endpoints: usize,
+    },
     /// Something refers to what should be deleted.
     #[error("{what} {id} is in use by {users}: delete that first")]
     InUse {
@@ -223,12 +238,21 @@ pub enum ControlError {
         /// Where, or what to do.
         detail: &'static str,
     },
+    /// An account's name could be taken for an id.
+    #[error("bad name \"{name}\": 32 hexadecimal digits are an id, give a name that is not one")]
+    NameIsId {
+        /// The name given.
+        name: Name,
+    },
     /// The operator's project cannot be used here.
     #[error("project {id} not found")]
     NoSuchProject {
         /// The id given.
         id: String,
     },
+    /// The store is open again, and what it holds cannot be read.
+    #[error("cannot keep the change")]
+    Reload(#[source] Box<LoadError>),
     /// The store refused.
     #[error("cannot keep the change")]
     Store(#[from] StoreError),

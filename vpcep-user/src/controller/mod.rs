@@ -24,10 +24,12 @@ pub mod connections;
 mod derive;
 pub mod endpoints;
 pub mod error;
+pub mod index;
 pub mod networks;
 pub mod permissions;
 mod progress;
 pub mod quotas;
+mod runs;
 pub mod services;
 pub mod state;
 
@@ -35,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::{error, info};
 
 pub use derive::servers;
 pub use error::ControlError;
@@ -42,13 +45,17 @@ pub use state::{Scope, State, Tx};
 
 use crate::model::{Region, Timestamp};
 use crate::reconcile::desired::{Desired, Report};
-use crate::store::record::RecordError;
+use crate::store::record::{Home, HomeId, RecordError};
 use crate::store::{Revision, Store, StoreError};
+use crate::telemetry::Chain;
 
 /// See the module.
 pub struct Controller {
     store: Arc<dyn Store>,
     state: Mutex<State>,
+    /// Why the store has failed, until it has been opened again. Written only by
+    /// who holds the state.
+    store_failure: Mutex<Option<String>>,
     passes: watch::Sender<Passes>,
 }
 
@@ -88,17 +95,49 @@ pub enum LoadError {
     /// A record in it cannot be understood.
     #[error("cannot load the state")]
     Record(#[from] RecordError),
+    /// It was started with another region before.
+    #[error(
+        "cannot load the state: it is of region \"{}\" and the configuration says \"{}\", but full names that \
+         consumers have begin with the region: set region back, or start with an empty state directory",
+        kept.as_str(), given.as_str()
+    )]
+    Region {
+        /// The region of the first start.
+        kept: Region,
+        /// The region of this one.
+        given: Region,
+    },
 }
 
 impl Controller {
     /// A controller of everything in `store`.
     ///
+    /// The first start decides the region.
+    ///
     /// # Errors
-    /// When the store cannot be read or holds something that cannot be.
+    /// When the store cannot be read or written, holds something that cannot be,
+    /// or is of another region.
     pub fn load(store: Arc<dyn Store>, region: Region) -> Result<Self, LoadError> {
-        let (records, revision) = store.list("")?;
-        let state = State::load(region, &records, revision)?;
-        Ok(Self { store, state: Mutex::new(state), passes: watch::Sender::new(Passes::default()) })
+        let mut state = load_state(&*store, &region)?;
+        match state.home.get(HomeId) {
+            Some(Home { region: kept }) if *kept == region => {}
+            Some(Home { region: kept }) => {
+                return Err(LoadError::Region { kept: kept.clone(), given: region });
+            }
+            None => {
+                let mut tx = Tx::new(&state, Timestamp::now());
+                tx.put(&Home { region });
+                let (writes, pending) = tx.finish();
+                let revision = store.commit(&writes)?;
+                pending.apply(&mut state, revision);
+            }
+        }
+        Ok(Self {
+            store,
+            state: Mutex::new(state),
+            store_failure: Mutex::default(),
+            passes: watch::Sender::new(Passes::default()),
+        })
     }
 
     /// Answers a question about the state.
@@ -116,14 +155,50 @@ impl Controller {
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
     ) -> Result<Written<T>, ControlError> {
         let mut state = self.lock();
+        self.recover(&mut state)?;
         let mut tx = Tx::new(&state, Timestamp::now());
         let value = operation(&mut tx)?;
         let (writes, pending) = tx.finish();
         if !writes.is_empty() {
-            let revision = self.store.commit(&writes)?;
+            let revision = self.store.commit(&writes).inspect_err(|error| self.note_failure(error))?;
             pending.apply(&mut state, revision);
         }
         Ok(Written { value, version: state.revision })
+    }
+
+    /// Opens a store that has failed again, and reads what it holds: the commit
+    /// that failed may be there or not.
+    fn recover(&self, state: &mut State) -> Result<(), ControlError> {
+        if self.store_error().is_none() {
+            return Ok(());
+        }
+        self.store.reopen().inspect_err(|error| self.note_failure(error))?;
+        let mut kept = load_state(&*self.store, &state.region).map_err(|error| {
+            self.note_failure(&error);
+            ControlError::Reload(Box::new(error))
+        })?;
+        kept.attachment_states = std::mem::take(&mut state.attachment_states);
+        *state = kept;
+        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        info!(revision = state.revision, "the store is open again");
+        Ok(())
+    }
+
+    /// Remembers that the store needs to be opened again. A conflict is an
+    /// ordinary answer and needs nothing.
+    fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
+        if matches!(error.downcast_ref(), Some(StoreError::Conflict { .. })) {
+            return;
+        }
+        let text = Chain(error).to_string();
+        error!(error = text, "the store has failed, the next write opens it again");
+        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// Why the store has failed and takes no writes; `None` when all is well.
+    #[must_use]
+    pub fn store_error(&self) -> Option<String> {
+        self.store_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the data plane should be doing.
@@ -195,6 +270,11 @@ impl Controller {
         // operation leaves it as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn load_state(store: &dyn Store, region: &Region) -> Result<State, LoadError> {
+    let (records, revision) = store.list("")?;
+    Ok(State::load(region.clone(), &records, revision)?)
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use crate::store::record::Numbers;
 /// Makes a VPC. Other VPCs may have the same range.
 ///
 /// # Errors
-/// When the range overlaps the reserved one, or no number is left.
+/// When the range overlaps one that no VPC may have, or no number is left.
 pub fn create_vpc(tx: &mut Tx<'_>, scope: Scope, name: Name, cidr: Cidr) -> Result<Vpc, ControlError> {
     refuse_reserved(cidr)?;
+    refuse_special(cidr)?;
     let numbers = tx.state.next_numbers();
     let number = free_vpc_number(tx.state, numbers.next_vpc)?;
     let vpc =
@@ -38,6 +39,25 @@ fn refuse_reserved(cidr: Cidr) -> Result<(), ControlError> {
     if cidr.overlaps(Cidr::RESERVED) {
         let owner = "the sources vpcep uses towards backends".to_owned();
         return Err(ControlError::Overlap { cidr, other: Cidr::RESERVED, owner });
+    }
+    Ok(())
+}
+
+/// Refuses addresses that hosts of a network cannot have (RFC 6890): neither
+/// kernels nor routers would carry their packets.
+fn refuse_special(cidr: Cidr) -> Result<(), ControlError> {
+    let special = [
+        ([0, 0, 0, 0], 8, "\"this network\" (RFC 791)"),
+        ([127, 0, 0, 0], 8, "loopback addresses (RFC 1122)"),
+        ([169, 254, 0, 0], 16, "link-local addresses (RFC 3927)"),
+        ([224, 0, 0, 0], 4, "multicast addresses (RFC 5771)"),
+        ([240, 0, 0, 0], 4, "reserved addresses and broadcast (RFC 1112)"),
+    ];
+    for (network, len, owner) in special {
+        let other = Cidr::containing(network.into(), len);
+        if cidr.overlaps(other) {
+            return Err(ControlError::Overlap { cidr, other, owner: owner.into() });
+        }
     }
     Ok(())
 }
@@ -147,15 +167,22 @@ impl fmt::Display for AddressOwner {
     }
 }
 
-/// Who has which address in a VPC.
+/// Who has an address in a VPC.
 #[must_use]
-pub fn taken_addresses(state: &State, vpc: VpcId) -> BTreeMap<Ipv4Addr, AddressOwner> {
+pub fn address_owner(state: &State, vpc: VpcId, address: Ipv4Addr) -> Option<AddressOwner> {
+    match fixed_addresses(state, vpc).get(&address) {
+        Some(&owner @ (AddressOwner::Gateway | AddressOwner::Router)) => Some(owner),
+        _ if state.index.has_endpoint_address(vpc, address) => Some(AddressOwner::Endpoint),
+        backend => backend.copied(),
+    }
+}
+
+/// Who has which address in a VPC, but for endpoints, of which there are many.
+#[must_use]
+pub fn fixed_addresses(state: &State, vpc: VpcId) -> BTreeMap<Ipv4Addr, AddressOwner> {
     let mut taken = BTreeMap::new();
     for backend in state.backends.iter().filter(|b| b.vpc == vpc) {
         taken.extend(backend.addresses().map(|address| (address, AddressOwner::Backend)));
-    }
-    for endpoint in state.endpoints.iter().filter(|e| e.vpc == vpc) {
-        taken.insert(endpoint.address, AddressOwner::Endpoint);
     }
     for attachment in state.attachments.iter().filter(|a| a.vpc == vpc) {
         taken.extend(attachment.next_hop.map(|hop| (hop, AddressOwner::Router)));

@@ -21,7 +21,9 @@ pub fn add(
     let mut service = changeable(tx.state, scope, id)?.clone();
     let mut answer = Vec::new();
     for (permission, description) in permissions {
-        if let Some(known) = service.permissions.iter().find(|entry| entry.permission == permission) {
+        if let Some(known) =
+            service.permissions.iter().find(|entry| entry.permission.says_the_same(&permission))
+        {
             answer.push(known.clone());
             continue;
         }
@@ -38,7 +40,7 @@ pub fn add(
     Ok(answer)
 }
 
-/// Removes permissions by their text; one that is absent is no error. Endpoints
+/// Removes permissions by what they say, in any spelling; one that is absent is no error. Endpoints
 /// that are there stay.
 ///
 /// # Errors
@@ -50,7 +52,8 @@ pub fn remove(
     permissions: &[Permission],
 ) -> Result<(), ControlError> {
     let mut service = changeable(tx.state, scope, id)?.clone();
-    service.permissions.retain(|entry| !permissions.contains(&entry.permission));
+    let is_named = |entry: &PermissionEntry| permissions.iter().any(|p| p.says_the_same(&entry.permission));
+    service.permissions.retain(|entry| !is_named(entry));
     save(tx, service);
     Ok(())
 }

@@ -146,7 +146,7 @@ pub(super) fn changeable(state: &State, scope: Scope, id: ServiceId) -> Result<&
 /// How many endpoints are connected to a service.
 #[must_use]
 pub fn connection_count(state: &State, id: ServiceId) -> usize {
-    state.endpoints.iter().filter(|e| e.service == id && e.connection.is_connected()).count()
+    state.endpoints_of(id).filter(|endpoint| endpoint.connection.is_connected()).count()
 }
 
 /// Deletes a service; it is gone when a pass has covered that. Its endpoints that
@@ -160,7 +160,7 @@ pub fn delete(tx: &mut Tx<'_>, scope: Scope, id: ServiceId) -> Result<(), Contro
     if connections > 0 {
         return Err(ControlError::ServiceInUse { id, connections });
     }
-    for endpoint in tx.state.endpoints.iter().filter(|e| e.service == id) {
+    for endpoint in tx.state.endpoints_of(id) {
         let event = Event::ServiceDeleted { service: tx.state.full_name(service) };
         let step = endpoint
             .connection

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::error::ControlError;
+use super::index::{Index, Indexed};
 use crate::model::{
     Account, Attachment, AttachmentId, Backend, DomainId, Endpoint, FullName, ProjectId, Quotas, Region,
-    Service, Subnet, Timestamp, TokenHash, Vpc,
+    Service, ServiceId, Subnet, Timestamp, TokenHash, Vpc,
 };
 use crate::reconcile::desired::AttachmentState;
-use crate::store::record::{self, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
+use crate::store::record::{self, Home, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
 use crate::store::{Record, Revision, Write};
 
 /// Whose objects an operation may see.
@@ -88,9 +89,13 @@ impl<T: Stored> Table<T> {
         self.0.is_empty()
     }
 
-    fn load(records: &[Record]) -> Result<Self, RecordError> {
+    fn load(records: &[Record], index: &mut Index) -> Result<Self, RecordError>
+    where
+        T: Indexed,
+    {
         let rows = records.iter().filter(|record| record.key.starts_with(T::PREFIX)).map(|record| {
             let value: T = record::decode(record)?;
+            value.enter(index);
             Ok((value.id(), Row { version: record.version, value }))
         });
         rows.collect::<Result<_, _>>().map(Self)
@@ -98,7 +103,7 @@ impl<T: Stored> Table<T> {
 }
 
 /// A kind of object that [`State`] holds.
-pub trait Tabled: Stored + Send + 'static
+pub trait Tabled: Indexed + Send + 'static
 where
     Self::Id: Send,
 {
@@ -133,6 +138,8 @@ macro_rules! tables {
             /// What the last pass said of each attachment. Not kept: the next
             /// start finds out anew.
             pub attachment_states: BTreeMap<AttachmentId, AttachmentState>,
+            /// What would otherwise be counted or searched at every operation.
+            pub index: Index,
             $(
                 #[doc = concat!("Every ", $kind, ".")]
                 pub $field: Table<$type>,
@@ -145,11 +152,13 @@ macro_rules! tables {
             /// # Errors
             /// When a record cannot be read.
             pub fn load(region: Region, records: &[Record], revision: Revision) -> Result<Self, RecordError> {
+                let mut index = Index::default();
                 Ok(Self {
                     region,
                     revision,
                     attachment_states: BTreeMap::new(),
-                    $($field: Table::load(records)?,)*
+                    $($field: Table::load(records, &mut index)?,)*
+                    index,
                 })
             }
         }
@@ -176,6 +185,7 @@ tables! {
     endpoints: Endpoint, "endpoint";
     quotas: QuotaRecord, "quota";
     numbers: Numbers, "number counter";
+    home: Home, "home region";
 }
 
 macro_rules! owned {
@@ -219,6 +229,11 @@ impl State {
         objects
     }
 
+    /// The endpoints of a service, by id.
+    pub fn endpoints_of(&self, service: ServiceId) -> impl Iterator<Item = &Endpoint> {
+        self.index.endpoints_of_service(service).filter_map(|id| self.endpoints.get(id))
+    }
+
     /// The account whose token has this hash.
     #[must_use]
     pub fn account_of_token(&self, token: TokenHash) -> Option<&Account> {
@@ -259,6 +274,16 @@ impl State {
     }
 }
 
+/// Takes an object out of its table and the index.
+fn remove<T: Tabled>(state: &mut State, id: T::Id)
+where
+    T::Id: Send,
+{
+    if let Some(row) = T::table_mut(state).0.remove(&id) {
+        row.value.leave(&mut state.index);
+    }
+}
+
 type Apply = Box<dyn FnOnce(&mut State, Revision) + Send>;
 
 /// An operation in progress: the state it sees, and what it is going to change.
@@ -286,6 +311,8 @@ impl<'a> Tx<'a> {
     {
         let (id, value, object) = (object.id(), record::encode(object), object.clone());
         let apply = move |state: &mut State, version| {
+            remove::<T>(state, id);
+            object.enter(&mut state.index);
             T::table_mut(state).0.insert(id, Row { version, value: object });
         };
         self.change::<T>(id, Some(value), Box::new(apply));
@@ -297,7 +324,7 @@ impl<'a> Tx<'a> {
         T::Id: Send,
     {
         let apply = move |state: &mut State, _| {
-            T::table_mut(state).0.remove(&id);
+            remove::<T>(state, id);
         };
         self.change::<T>(id, None, Box::new(apply));
     }

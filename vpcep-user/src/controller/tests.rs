@@ -1,20 +1,23 @@
 //! Rules that a caller of the API cannot easily bring about.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::{
     Account, Backend, BackendKind, Description, Endpoint, Name, Port, PortMapping, PortMappings, ProjectId,
     Protocol, Service, Subnet, Vpc, Whitelist,
 };
-use crate::store::EmbeddedStore;
+use crate::reconcile::desired::AttachMode;
 use crate::store::record::Numbers;
+use crate::store::{EmbeddedStore, Record, Write};
 
 /// A controller with a service and a place for endpoints, and no reconcile loop.
 struct Bench {
     controller: Controller,
     service: Service,
     subnet: Subnet,
+    store: Arc<dyn Store>,
     _dir: tempfile::TempDir,
 }
 
@@ -27,8 +30,8 @@ fn name() -> Name {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-        let controller = Controller::load(store, "r".parse().unwrap()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+        let controller = Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
         let vpc = Self::vpc_on(&controller);
         let cidr = "10.0.0.0/24".parse().unwrap();
         let subnet =
@@ -53,7 +56,7 @@ impl Bench {
             description: Description::default(),
         };
         let service = controller.write(|tx| services::create(tx, ALL, new)).unwrap().value;
-        let bench = Self { controller, service, subnet, _dir: dir };
+        let bench = Self { controller, service, subnet, store, _dir: dir };
         bench.pass();
         bench
     }
@@ -63,16 +66,19 @@ impl Bench {
         controller.write(|tx| networks::create_vpc(tx, ALL, name(), cidr)).unwrap().value
     }
 
-    fn endpoint(&self) -> Written<Endpoint> {
-        let new = endpoints::NewEndpoint {
+    fn new_endpoint(&self) -> endpoints::NewEndpoint {
+        endpoints::NewEndpoint {
             service: self.service.id,
             vpc: self.subnet.vpc,
             subnet: self.subnet.id,
             address: None,
             whitelist: Whitelist::default(),
             description: Description::default(),
-        };
-        self.controller.write(|tx| endpoints::create(tx, ALL, new)).unwrap()
+        }
+    }
+
+    fn endpoint(&self) -> Written<Endpoint> {
+        self.controller.write(|tx| endpoints::create(tx, ALL, self.new_endpoint())).unwrap()
     }
 
     fn status(&self, endpoint: &Endpoint) -> Option<&'static str> {
@@ -121,15 +127,142 @@ fn a_pass_without_news_commits_nothing() {
 fn addresses_skip_what_is_taken_and_return_when_an_endpoint_is_gone() {
     let bench = Bench::new();
     let (first, second) = (bench.endpoint().value, bench.endpoint().value);
-    assert_eq!(first.address.to_string(), "10.0.0.1");
-    assert_eq!(second.address.to_string(), "10.0.0.2");
+    assert_eq!(first.address.to_string(), "10.0.0.253", "the last host is often the router");
+    assert_eq!(second.address.to_string(), "10.0.0.252");
     bench.controller.write(|tx| endpoints::delete(tx, ALL, first.id)).unwrap();
-    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.3", "taken until it is gone");
+    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.251", "taken until it is gone");
     bench.pass();
-    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.1");
-    for _ in 0..5 {
-        assert_ne!(bench.endpoint().value.address.to_string(), "10.0.0.9", "the backend has it");
+    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.253");
+}
+
+#[test]
+fn addresses_end_before_those_of_routers_servers_and_the_gateway() {
+    let bench = Bench::new();
+    let vpc = bench.subnet.vpc;
+    let cidr = "10.0.9.0/29".parse().unwrap();
+    let small =
+        bench.controller.write(|tx| networks::create_subnet(tx, ALL, vpc, name(), cidr)).unwrap().value;
+    let attachment = attachments::NewAttachment {
+        vpc,
+        interface: "eth0".parse().unwrap(),
+        vlan: None,
+        address: "10.0.9.5/24".parse().unwrap(),
+        mode: AttachMode::Auto,
+        next_hop: Some("10.0.9.4".parse().unwrap()),
+    };
+    bench.controller.write(|tx| attachments::create(tx, attachment)).unwrap();
+    let bench = Bench { subnet: small, ..bench };
+    let addresses = [bench.endpoint().value.address, bench.endpoint().value.address];
+    assert_eq!(addresses.map(|address| address.to_string()), ["10.0.9.3", "10.0.9.2"]);
+    let full = bench.controller.write(|tx| endpoints::create(tx, ALL, bench.new_endpoint()));
+    assert!(matches!(full, Err(ControlError::SubnetFull { .. })), "{full:?}");
+    for end in ["10.0.9.1", "10.0.9.6"] {
+        let asked = endpoints::NewEndpoint { address: end.parse().ok(), ..bench.new_endpoint() };
+        bench.controller.write(|tx| endpoints::create(tx, ALL, asked)).unwrap();
     }
+}
+
+#[test]
+fn the_index_kept_through_changes_is_the_one_made_at_a_start() {
+    let bench = Bench::new();
+    let endpoints = [bench.endpoint().value, bench.endpoint().value, bench.endpoint().value];
+    bench.pass();
+    bench.controller.write(|tx| endpoints::delete(tx, ALL, endpoints[1].id)).unwrap();
+    bench.pass();
+    let again = Controller::load(Arc::clone(&bench.store), "r".parse().unwrap()).unwrap();
+    again.read(|loaded| {
+        bench.controller.read(|kept| assert_eq!(kept.index, loaded.index));
+        assert_eq!(loaded.endpoints_of(bench.service.id).count(), 2);
+        assert_eq!(loaded.index.endpoints_of_project(ProjectId::OPERATOR), 2);
+        assert!(!loaded.index.has_marker(endpoints[1].marker));
+    });
+}
+
+/// A store that can be told to fail once, and then refuses until it is opened
+/// again.
+struct FailingStore {
+    store: EmbeddedStore,
+    fails: AtomicBool,
+    full: AtomicBool,
+}
+
+impl Store for FailingStore {
+    fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
+        self.store.get(key)
+    }
+    fn list(&self, prefix: &str) -> Result<(Vec<Record>, Revision), StoreError> {
+        self.store.list(prefix)
+    }
+    fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
+        if self.fails.load(Ordering::Relaxed) {
+            // The worst there is: the write is on disk, and the answer says it is not.
+            if !self.full.load(Ordering::Relaxed) {
+                self.store.commit(writes)?;
+            }
+            let source = Box::new(redb::Error::PreviousIo);
+            return Err(StoreError::Database { action: "write", source });
+        }
+        self.store.commit(writes)
+    }
+    fn reopen(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(StoreError::Closed);
+        }
+        self.fails.store(false, Ordering::Relaxed);
+        self.store.reopen()
+    }
+    fn watch(&self) -> watch::Receiver<Revision> {
+        self.store.watch()
+    }
+    fn kind(&self) -> &'static str {
+        "failing"
+    }
+}
+
+#[test]
+fn a_store_that_failed_is_opened_again_by_the_next_write_and_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(FailingStore {
+        store: EmbeddedStore::open(dir.path()).unwrap(),
+        fails: AtomicBool::new(false),
+        full: AtomicBool::new(false),
+    });
+    let controller = Controller::load(store.clone(), "r".parse().unwrap()).unwrap();
+    let make = || {
+        let cidr = "10.0.0.0/16".parse().unwrap();
+        controller.write(|tx| networks::create_vpc(tx, ALL, name(), cidr))
+    };
+    assert_eq!(controller.store_error(), None);
+    for (full, vpcs) in [(false, 2), (true, 3)] {
+        store.fails.store(true, Ordering::Relaxed);
+        store.full.store(full, Ordering::Relaxed);
+        assert!(matches!(make(), Err(ControlError::Store(StoreError::Database { .. }))));
+        assert!(controller.store_error().unwrap().starts_with("cannot write the database"));
+        if full {
+            assert!(make().is_err(), "still no room");
+            store.full.store(false, Ordering::Relaxed);
+        }
+        let numbers = make().unwrap().value.number;
+        assert_eq!(controller.store_error(), None);
+        assert_eq!(controller.read(|state| state.vpcs.len()), vpcs, "the last one has number {numbers}");
+    }
+}
+
+#[test]
+fn the_first_start_decides_the_region() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+    let load = |region: &str| Controller::load(Arc::clone(&store), region.parse().unwrap()).map(drop);
+    load("eu-de").unwrap();
+    load("eu-de").unwrap();
+    let refused = load("eu-nl").unwrap_err().to_string();
+    assert!(
+        refused.starts_with(
+            "cannot load the state: it is of region \"eu-de\" and the configuration says \"eu-nl\""
+        ),
+        "{refused}"
+    );
+    load("eu-de").unwrap();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use aya::Ebpf;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use vpcep_common::attachment::{attachment_flags, word_mac};
 use vpcep_common::counter::{DropReason, Traffic};
-use vpcep_common::endpoint::NO_ENDPOINT;
+use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
@@ -31,10 +31,10 @@ use super::{
 };
 use crate::model::{AttachmentId, EndpointId};
 use crate::net::arp::{Request, Requester};
-use crate::net::link::Link;
+use crate::net::link::{Link, LinkError, Snapshot};
 use crate::reconcile::compile::{Attached, Busy, Compiled, compile};
 use crate::reconcile::desired::{AttachMode, AttachmentState, Desired, DesiredAttachment, Report};
-use crate::reconcile::tables::{Action, Tables, plan};
+use crate::reconcile::tables::{Action, Hop, Tables, plan};
 
 /// After this long the tables are read from the kernel again.
 const REREAD: Duration = Duration::from_secs(10);
@@ -42,6 +42,9 @@ const REREAD: Duration = Duration::from_secs(10);
 /// refreshes of one that has.
 const ARP_RETRY: Duration = Duration::from_secs(1);
 const ARP_REFRESH: Duration = Duration::from_secs(30);
+/// A neighbour silent for this long missed three requests: it is gone, though
+/// packets still go to where it was.
+const ARP_STALE: Duration = Duration::from_secs(100);
 /// How long a pass waits for new neighbours, so that the first SYN finds them.
 const ARP_WAIT: Duration = Duration::from_millis(200);
 
@@ -57,6 +60,8 @@ struct Shared {
     mapped: Arc<Mapped>,
     links: Links,
     state: Mutex<State>,
+    /// Held for as long as this process changes what is pinned.
+    _lock: load::Lock,
     sweep: Mutex<Option<Sweep>>,
     wake: Wake,
 }
@@ -81,6 +86,8 @@ struct State {
     read_at: Option<Instant>,
     /// Hook in use by interface index.
     hooks: BTreeMap<u32, (Hook, TcKind)>,
+    /// What was found of each attachment's interface when it last could be.
+    attached: BTreeMap<AttachmentId, Attached>,
     /// Numbers without an owner, and since when.
     orphans: Orphans,
     numbers: HashMap<EndpointId, u32>,
@@ -124,6 +131,7 @@ impl BpfDatapath {
             observed: Tables::default(),
             read_at: None,
             hooks: BTreeMap::new(),
+            attached: BTreeMap::new(),
             orphans: Orphans::default(),
             numbers: HashMap::new(),
         };
@@ -133,6 +141,7 @@ impl BpfDatapath {
             mapped,
             links,
             state: Mutex::new(state),
+            _lock: loaded.lock,
             sweep: Mutex::new(None),
             wake: Wake::default(),
         });
@@ -259,7 +268,7 @@ fn resolve_forever(shared: &Shared, requester: &Requester) {
 
 fn requests(shared: &Shared) -> BTreeMap<u16, Request> {
     let state = shared.lock();
-    let request = |(number, hop): (&u16, &crate::reconcile::tables::Hop)| {
+    let request = |(number, hop): (&u16, &Hop)| {
         let attachment = state.observed.attachments.get(&u32::from(hop.attachment))?;
         let request = Request {
             ifindex: attachment.ifindex,
@@ -277,11 +286,12 @@ impl Datapath for BpfDatapath {
     fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
         let mut report = Report { version: desired.version, ..Report::default() };
         let mut state = self.shared.lock();
-        if state.read_at.is_none_or(|at| at.elapsed() > REREAD) {
+        let is_full = state.read_at.is_none_or(|at| at.elapsed() > REREAD);
+        if is_full {
             state.observed = state.maps.read()?;
             state.read_at = Some(Instant::now());
         }
-        let attached = self.attach(&mut state, desired, &mut report);
+        let attached = self.attach(&mut state, desired, is_full, &mut report)?;
         let busy = self.busy(&state);
         let max_endpoints = self.shared.settings.max_endpoints;
         let compiled = compile(desired, &state.observed, &attached, &busy, max_endpoints);
@@ -294,6 +304,7 @@ impl Datapath for BpfDatapath {
         state.numbers = state.observed.policies.iter().map(of_endpoint).collect();
         let keep: BTreeSet<u32> = attached.values().map(|a| a.ifindex).collect();
         state.hooks.retain(|ifindex, _| keep.contains(ifindex));
+        state.attached = attached;
         self.shared.links.detach_others(&keep).map_err(|source| DatapathError::System {
             action: "take programs off interfaces".into(),
             source,
@@ -364,15 +375,22 @@ impl Datapath for BpfDatapath {
 
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
         let state = self.shared.lock();
-        let backend =
-            state.observed.backends.values().find(|b| b.vpc == vpc && Ipv4Addr::from(b.address) == address);
-        let Some(next_hop) = backend.map(|b| u32::from(b.next_hop)).filter(|number| *number != 0) else {
-            return Ok(Neighbour::Unknown);
+        let is_it = |hop: &&Hop| hop.vpc == vpc && hop.address == address;
+        let number = state.observed.next_hops.iter().find(|(_, hop)| is_it(hop)).map(|(number, _)| *number);
+        // A backend behind a router is as well known as the router.
+        let behind = || {
+            let is_it =
+                |b: &&Backend| b.vpc == vpc && Ipv4Addr::from(b.address) == address && b.next_hop != 0;
+            state.observed.backends.values().find(is_it).map(|b| b.next_hop)
         };
-        Ok(match word_mac(self.shared.mapped.next_hops.get(next_hop).mac) {
-            Some(mac) => Neighbour::Resolved { mac },
-            None => Neighbour::Unresolved,
-        })
+        let Some(number) = number.or_else(behind) else { return Ok(Neighbour::Unknown) };
+        let hop = self.shared.mapped.next_hops.get(u32::from(number));
+        let Some(mac) = word_mac(hop.mac) else { return Ok(Neighbour::Unresolved) };
+        let since_secs = seconds(sweep::now_ticks().saturating_sub(hop.seen));
+        if since_secs > ARP_STALE.as_secs() {
+            return Ok(Neighbour::Stale { mac, since_secs });
+        }
+        Ok(Neighbour::Resolved { mac })
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
@@ -396,21 +414,34 @@ impl Datapath for BpfDatapath {
 
 impl BpfDatapath {
     /// Puts programs on the interfaces of all attachments; what fails is in the
-    /// report, and the others go on.
+    /// report, and the others go on. In a full pass also where they should be
+    /// already: someone may have taken them off.
     fn attach(
         &self,
         state: &mut State,
         desired: &Desired,
+        is_full: bool,
         report: &mut Report,
-    ) -> BTreeMap<AttachmentId, Attached> {
+    ) -> Result<BTreeMap<AttachmentId, Attached>, DatapathError> {
+        let snapshot = Snapshot::take()
+            .map_err(|source| DatapathError::System { action: "look at the interfaces".into(), source })?;
         let mut attached = BTreeMap::new();
         let mut taken = BTreeSet::new();
         for (id, wanted) in &desired.attachments {
-            let result = self.attach_one(state, desired, wanted).and_then(|(done, hook)| {
-                if taken.insert((done.ifindex, wanted.vlan)) {
-                    return Ok((done, hook));
+            let link = match Link::find(&wanted.interface, &snapshot) {
+                Ok(link) => Ok(link),
+                // Half a look is no reason to take a working VPC down.
+                Err(LinkError::NoEthernet(_)) if state.attached.contains_key(id) => {
+                    attached.insert(*id, state.attached[id].clone());
+                    continue;
                 }
-                Err(format!("{} already belongs to another attachment", wanted.interface))
+                Err(error) => Err(error.to_string()),
+            };
+            let result = link.and_then(|link| {
+                if !taken.insert((link.ifindex, wanted.vlan)) {
+                    return Err(format!("{} already belongs to another attachment", wanted.interface));
+                }
+                self.attach_one(state, desired, wanted, link, is_full)
             });
             let outcome = match result {
                 Ok((done, hook)) => {
@@ -421,7 +452,7 @@ impl BpfDatapath {
             };
             report.attachments.insert(*id, outcome);
         }
-        attached
+        Ok(attached)
     }
 
     fn attach_one(
@@ -429,38 +460,58 @@ impl BpfDatapath {
         state: &mut State,
         desired: &Desired,
         wanted: &DesiredAttachment,
+        link: Link,
+        is_full: bool,
     ) -> Result<(Attached, &'static str), String> {
-        let link = Link::find(&wanted.interface)?;
-        let mut hook = attach::choose(wanted.mode, wanted.vlan, &link)?;
-        let has_vlans = desired
-            .attachments
-            .values()
-            .any(|other| other.interface == wanted.interface && other.vlan.is_some());
-        if has_vlans && hook != Hook::Tc {
-            if wanted.mode != AttachMode::Auto {
-                let name = &wanted.interface;
-                return Err(format!(
-                    "{name} carries VLAN attachments, which are handled at TC: use --mode tc"
-                ));
+        let hook = self.choose(desired, wanted, &link)?;
+        let known = state.hooks.get(&link.ifindex).copied();
+        let (hook, tc) = match known {
+            Some((known, tc)) if known == hook && !is_full => (known, tc),
+            // Where auto fell back to TC, XDP is not tried again.
+            Some((Hook::Tc, _)) if wanted.mode == AttachMode::Auto => {
+                self.put_programs(state, wanted.mode, &link, Hook::Tc)?
             }
-            hook = Hook::Tc;
-        }
-        let (hook, tc) = match state.hooks.get(&link.ifindex) {
-            Some((known, tc)) if *known == hook || wanted.mode == AttachMode::Auto => (*known, *tc),
             _ => self.put_programs(state, wanted.mode, &link, hook)?,
         };
+        if known != Some((hook, tc)) {
+            tracing::info!(interface = link.name, driver = link.driver, hook = hook.name(tc), "attached");
+        }
+        // A NIC that does not tell sends redirected frames while it runs XDP.
+        let takes_xdp_frames = link.takes_xdp_frames.unwrap_or(hook == Hook::Xdp && !link.is_virtual);
         let mut flags = 0;
         for (bit, is_set) in [
-            (attachment_flags::TAKES_XDP_FRAMES, link.takes_xdp_frames),
+            (attachment_flags::TAKES_XDP_FRAMES, takes_xdp_frames),
             (attachment_flags::XDP_GENERIC, hook == Hook::XdpGeneric),
             (attachment_flags::HAS_XDP, hook != Hook::Tc),
-            (attachment_flags::HOST_IPV6, link.has_global_ipv6),
+            (attachment_flags::HOST_IPV6, link.has_configured_ipv6),
+            (attachment_flags::HOST_IPV4, !link.addresses.is_empty()),
         ] {
             flags |= if is_set { bit } else { 0 };
         }
         let attached =
             Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
         Ok((attached, hook.name(tc)))
+    }
+
+    /// The hook for an attachment, given the others of its interface: tagged
+    /// frames are handled at TC, and XDP in front would not see their tags.
+    fn choose(&self, desired: &Desired, wanted: &DesiredAttachment, link: &Link) -> Result<Hook, String> {
+        let hook = attach::choose(wanted.mode, wanted.vlan, link)?;
+        let mut others = desired.attachments.values().filter(|other| other.interface == wanted.interface);
+        if wanted.vlan.is_some() {
+            let insists =
+                |other: &DesiredAttachment| matches!(other.mode, AttachMode::Xdp | AttachMode::XdpGeneric);
+            if others.any(|other| other.vlan.is_none() && insists(other)) {
+                return Err(format!(
+                    "{} has an attachment with XDP, which does not see VLAN tags: attach that one with --mode tc or \
+                     auto first",
+                    wanted.interface
+                ));
+            }
+        } else if wanted.mode == AttachMode::Auto && others.any(|other| other.vlan.is_some()) {
+            return Ok(Hook::Tc);
+        }
+        Ok(hook)
     }
 
     fn put_programs(
@@ -479,7 +530,6 @@ impl BpfDatapath {
             }
             Err(reason) => return Err(reason),
         };
-        tracing::info!(interface = link.name, driver = link.driver, hook = hook.name(tc), "attached");
         state.hooks.insert(link.ifindex, (hook, tc));
         Ok((hook, tc))
     }
@@ -505,6 +555,8 @@ impl BpfDatapath {
             attachments: keep(observed.attachments.keys(), |number| {
                 is_past(orphans.attachments.get(number))
                     && named.is_some_and(|s| !s.attachments.contains(number))
+                    // Sessions name the way to their backend through a next hop.
+                    && !observed.next_hops.values().any(|hop| u32::from(hop.attachment) == *number)
             }),
         }
     }

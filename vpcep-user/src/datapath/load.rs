@@ -15,12 +15,13 @@ use aya::maps::MapInfo;
 use aya::programs::{RawTracePoint, SchedClassifier, TcAttachType, Xdp, tc};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
 use vpcep_common::session::ticks;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
 use vpcep_common::tcp::State;
-use vpcep_common::{ABI_VERSION, maps as names};
+use vpcep_common::{ABI_VERSION, limits, maps as names};
 
 use super::maps::Maps;
 use super::object::{OBJECT, programs};
@@ -44,7 +45,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// Whether the maps were there before.
     pub reused: bool,
+    /// Keeps other processes away.
+    pub lock: Lock,
 }
+
+/// The directory, locked: one process at a time changes what is pinned in it.
+pub type Lock = Flock<std::fs::File>;
 
 /// Where this version pins.
 #[must_use]
@@ -64,18 +70,20 @@ fn fresh_directory(bpffs: &Path) -> PathBuf {
 /// When the kernel refuses, or what is pinned does not fit the settings.
 pub fn load(settings: &DatapathSettings) -> Result<Loaded, DatapathError> {
     let shard = shard(settings)?;
+    check_capacities(settings)?;
     prepare(&settings.bpffs)?;
+    let lock = lock(&settings.bpffs)?;
     let pins = pin_directory(&settings.bpffs);
     let reused = pins.exists();
     let capacities = capacities(settings);
     if reused {
         check_pinned(&pins, &capacities)?;
-        return load_from(settings, shard, &pins, &capacities, reused);
+        return load_from(settings, shard, &pins, &capacities, lock, reused);
     }
     let fresh = fresh_directory(&settings.bpffs);
     remove_tree(&fresh)?;
     make_directory(&fresh)?;
-    let loaded = load_from(settings, shard, &fresh, &capacities, reused)?;
+    let loaded = load_from(settings, shard, &fresh, &capacities, lock, reused)?;
     std::fs::rename(&fresh, &pins).map_err(system(format!(
         "rename {} to {}",
         fresh.display(),
@@ -89,6 +97,7 @@ fn load_from(
     shard: Shard,
     pins: &Path,
     capacities: &[(&'static str, u32)],
+    lock: Lock,
     reused: bool,
 ) -> Result<Loaded, DatapathError> {
     let mut loader = EbpfLoader::new();
@@ -104,7 +113,7 @@ fn load_from(
     let wanted = programs_settings(settings, shard, &maps.settings()?, reused)?;
     maps.set_settings(wanted)?;
     let log = open_log(&mut ebpf);
-    Ok(Loaded { ebpf, maps, log, settings: wanted, reused })
+    Ok(Loaded { ebpf, maps, log, settings: wanted, reused, lock })
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
@@ -145,6 +154,19 @@ fn shard(settings: &DatapathSettings) -> Result<Shard, DatapathError> {
         )));
     }
     Ok(Shard { base, mask: (1 << (32 - u32::from(len))) - 1 })
+}
+
+fn check_capacities(settings: &DatapathSettings) -> Result<(), DatapathError> {
+    for (name, value, most) in [
+        ("max_endpoints", settings.max_endpoints, limits::MAX_ENDPOINTS),
+        ("max_sessions", settings.max_sessions, limits::MAX_SESSIONS),
+    ] {
+        // Number 0 of the endpoints is taken.
+        if !(2..=most).contains(&value) {
+            return Err(DatapathError::Setting(format!("{name} {value} must be 2 to {most}")));
+        }
+    }
+    Ok(())
 }
 
 fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
@@ -196,6 +218,13 @@ fn programs_settings(
                 expected: ABI_VERSION,
             });
         }
+        if known.owner != settings.owner.to_be_bytes() {
+            return Err(DatapathError::Setting(format!(
+                "what is pinned in {} follows another store: check --state-dir (is its filesystem mounted?), or run \
+                 vpcepd --detach first (it ends all sessions)",
+                settings.bpffs.display()
+            )));
+        }
         if known.shard() != shard {
             return Err(DatapathError::Setting(format!(
                 "sessions in the kernel use the source range that starts at {}, and the settings say {}: run vpcepd \
@@ -230,6 +259,7 @@ fn programs_settings(
         shard_base: shard.base,
         shard_mask: shard.mask,
         rest: ticks_of(timeouts.port_rest),
+        owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
     })
 }
@@ -260,11 +290,26 @@ fn prepare(bpffs: &Path) -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// Locks the directory for this process.
+fn lock(bpffs: &Path) -> Result<Lock, DatapathError> {
+    let open = std::fs::File::open(bpffs).map_err(system(format!("open {}", bpffs.display())))?;
+    Flock::lock(open, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::errno::Errno::EWOULDBLOCK => {
+            DatapathError::Setting(format!("another vpcepd is running on {}: stop it first", bpffs.display()))
+        }
+        error => system(format!("lock {}", bpffs.display()))(error.into()),
+    })
+}
+
 /// Removes links, maps and filters, and the directory itself.
 ///
 /// # Errors
 /// When something cannot be removed.
 pub fn detach(bpffs: &Path) -> Result<(), DatapathError> {
+    if !bpffs.exists() {
+        return Ok(());
+    }
+    let _lock = lock(bpffs)?;
     let pins = pin_directory(bpffs);
     // Links first: without them no packet reaches the maps.
     remove_tree(&pins.join("links"))?;
@@ -297,4 +342,38 @@ fn remove_tree(path: &Path) -> Result<(), DatapathError> {
 
 fn system(action: String) -> impl Fn(io::Error) -> DatapathError {
     move |source| DatapathError::System { action: action.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::{DatapathKind, Timeouts};
+
+    #[test]
+    fn settings_that_cannot_be_are_refused_by_name() {
+        for (name, range, endpoints, sessions, want) in [
+            ("range outside", "10.0.0.0/26", 64, 64, Some("198.19.128.0/17")),
+            ("range too long", "198.19.128.0/25", 64, 64, Some("/26 to /32")),
+            ("no endpoint", "198.19.128.0/32", 1, 64, Some("max_endpoints 1")),
+            ("too many endpoints", "198.19.128.0/32", u32::MAX, 64, Some("max_endpoints 4294967295")),
+            ("no session", "198.19.128.0/32", 64, 0, Some("max_sessions 0")),
+            ("fine", "198.19.255.192/26", 64, 64, None),
+        ] {
+            let settings = DatapathSettings {
+                kind: DatapathKind::Bpf,
+                owner: 0,
+                snat_range: range.parse().unwrap(),
+                max_endpoints: endpoints,
+                max_sessions: sessions,
+                bpffs: PathBuf::new(),
+                timeouts: Timeouts::default(),
+            };
+            let result = shard(&settings).map(drop).and_then(|()| check_capacities(&settings));
+            match (result, want) {
+                (Ok(()), None) => {}
+                (Err(error), Some(want)) => assert!(error.to_string().contains(want), "{name}: {error}"),
+                (result, _) => panic!("{name}: {result:?}"),
+            }
+        }
+    }
 }

@@ -236,11 +236,19 @@ impl Maps {
             return;
         };
         let is_same = known.vpc == hop.vpc && std::net::Ipv4Addr::from(known.address) == hop.address;
-        let next = NextHop { mac: 0, address: hop.address.into(), vpc: hop.vpc, attachment: hop.attachment };
-        if !is_same {
-            mmap::store(mac, 0);
+        let next = NextHop { address: hop.address.into(), vpc: hop.vpc, attachment: hop.attachment, ..known };
+        if is_same {
+            // Only the word that is ours: the MAC may be changing.
+            let mut ours = [0; 8];
+            ours[..4].copy_from_slice(&next.address.0.to_ne_bytes());
+            ours[4..6].copy_from_slice(&next.vpc.to_ne_bytes());
+            ours[6..].copy_from_slice(&next.attachment.to_ne_bytes());
+            let word = self.mapped.next_hops.word(number, offset_of!(NextHop, address));
+            mmap::store(word, u64::from_ne_bytes(ours));
+            return;
         }
-        self.mapped.next_hops.set(number, NextHop { mac: mmap::load(mac), ..next });
+        mmap::store(mac, 0);
+        self.mapped.next_hops.set(number, NextHop { mac: 0, ..next });
     }
 
     fn reset_counters(&mut self, number: u32) -> Result<(), DatapathError> {

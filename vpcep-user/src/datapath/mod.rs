@@ -63,6 +63,9 @@ pub enum DatapathKind {
 pub struct DatapathSettings {
     /// Which data plane.
     pub kind: DatapathKind,
+    /// Identity of the store (see [`crate::store::identity`]): what another
+    /// store has put into the kernel is not touched.
+    pub owner: u128,
     /// The sources backends see; inside 198.19.128.0/17, /26 to /32.
     pub snat_range: Cidr,
     /// Most endpoints on this host.
@@ -216,7 +219,7 @@ pub enum Neighbour {
     },
     /// Answered once, and not for that long.
     Stale {
-        /// The MAC it had.
+        /// Its last known MAC, which packets still go to.
         mac: [u8; 6],
         /// Seconds since its last answer.
         since_secs: u64,

@@ -14,8 +14,9 @@ const ORG_PATH: &str = "organizations:orgPath::";
 /// One permission, as the provider wrote it.
 ///
 /// The clients that put `iam:domain::` in front of whatever they are given turn
-/// `*` into `iam:domain::*`: both admit everyone, and both are kept as written
-/// so that each can be taken away by the text it was added with.
+/// `*` into `iam:domain::*`, and some write ids in capitals. The text is kept and
+/// shown as it was given; what it says is compared with
+/// [`Permission::says_the_same`], so that either spelling takes the other away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission(String);
 
@@ -29,14 +30,39 @@ pub enum PermissionKind {
     OrgPath,
 }
 
+/// What a permission says, whatever its spelling.
+#[derive(PartialEq, Eq)]
+enum Canonical<'a> {
+    Everyone,
+    /// In lower case.
+    Domain(String),
+    /// The whole text: paths are told apart by case.
+    OrgPath(&'a str),
+}
+
 impl Permission {
     /// Whether an account may connect by this permission.
     #[must_use]
     pub fn admits(&self, domain: DomainId) -> bool {
+        match self.canonical() {
+            Canonical::Everyone => true,
+            Canonical::Domain(named) => named == domain.to_string(),
+            Canonical::OrgPath(_) => false,
+        }
+    }
+
+    /// Whether this permission and another are spellings of one.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+
+    fn canonical(&self) -> Canonical<'_> {
         match self.0.strip_prefix(DOMAIN) {
-            Some("*") => true,
-            Some(named) => named.eq_ignore_ascii_case(&domain.to_string()),
-            None => self.0 == "*",
+            Some("*") => Canonical::Everyone,
+            Some(domain) => Canonical::Domain(domain.to_ascii_lowercase()),
+            None if self.0 == "*" => Canonical::Everyone,
+            None => Canonical::OrgPath(&self.0),
         }
     }
 
@@ -106,6 +132,22 @@ mod tests {
             ("organizations:orgPath::o-1/r-1/*", false),
         ] {
             assert_eq!(text.parse::<Permission>().unwrap().admits(me), admits, "{text}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_permission_say_the_same() {
+        for (one, other, same) in [
+            ("*", "iam:domain::*", true),
+            ("iam:domain::abc", "iam:domain::ABC", true),
+            ("iam:domain::abc", "iam:domain::abd", false),
+            ("iam:domain::abc", "*", false),
+            ("organizations:orgPath::o/a", "organizations:orgPath::o/A", false),
+            ("organizations:orgPath::o/a", "organizations:orgPath::o/a", true),
+        ] {
+            let parse = |text: &str| text.parse::<Permission>().unwrap();
+            assert_eq!(parse(one).says_the_same(&parse(other)), same, "{one} {other}");
+            assert_eq!(parse(other).says_the_same(&parse(one)), same, "{other} {one}");
         }
     }
 

@@ -85,7 +85,7 @@ impl Cidr {
 
     /// Addresses a host may have, in order: all but the first and the last,
     /// which are the network and its broadcast; all of a /31 (RFC 3021) and a /32.
-    pub fn hosts(self) -> impl Iterator<Item = Ipv4Addr> {
+    pub fn hosts(self) -> impl DoubleEndedIterator<Item = Ipv4Addr> {
         let (first, last) = (self.network, u32::from(self.broadcast()));
         let edge = u32::from(self.len < 31);
         (first + edge..=last - edge).map(Ipv4Addr::from)

@@ -38,18 +38,32 @@ impl Features {
     }
 }
 
-/// Features of the device with a kernel index, at this moment.
-pub fn of(ifindex: u32) -> io::Result<Features> {
-    let mut socket = Socket::new(NETLINK_GENERIC)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let name = (CTRL_ATTR_FAMILY_NAME, b"netdev\0".as_slice());
-    let family = ask(&socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name, CTRL_ATTR_FAMILY_ID)?;
-    let family = u16::from_ne_bytes(family.try_into().map_err(|_| malformed())?);
-    let device = (NETDEV_A_DEV_IFINDEX, ifindex.to_ne_bytes());
-    let device = (device.0, device.1.as_slice());
-    let features = ask(&socket, family, NETDEV_CMD_DEV_GET, device, NETDEV_A_DEV_XDP_FEATURES)?;
-    Ok(Features(u64::from_ne_bytes(features.try_into().map_err(|_| malformed())?)))
+/// A socket to ask by.
+#[derive(Debug)]
+pub struct Query {
+    socket: Socket,
+    family: u16,
+}
+
+impl Query {
+    /// Opens the socket and looks the family up; fails before 6.3.
+    pub fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_GENERIC)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        let name = (CTRL_ATTR_FAMILY_NAME, b"netdev\0".as_slice());
+        let family = ask(&socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name, CTRL_ATTR_FAMILY_ID)?;
+        let family = u16::from_ne_bytes(family.try_into().map_err(|_| malformed())?);
+        Ok(Self { socket, family })
+    }
+
+    /// Features of the device with a kernel index, at this moment.
+    pub fn of(&self, ifindex: u32) -> io::Result<Features> {
+        let device = (NETDEV_A_DEV_IFINDEX, ifindex.to_ne_bytes());
+        let device = (device.0, device.1.as_slice());
+        let features = ask(&self.socket, self.family, NETDEV_CMD_DEV_GET, device, NETDEV_A_DEV_XDP_FEATURES)?;
+        Ok(Features(u64::from_ne_bytes(features.try_into().map_err(|_| malformed())?)))
+    }
 }
 
 /// Sends a request with one attribute; returns one attribute of the answer.
@@ -121,8 +135,8 @@ mod tests {
     #[test]
     fn the_kernel_answers_for_loopback() {
         // Loopback runs no XDP in the driver; kernels before 6.3 have no such family.
-        if let Ok(features) = of(1) {
-            assert!(!features.takes_redirected_frames());
+        if let Ok(query) = Query::open() {
+            assert!(!query.of(1).unwrap().takes_redirected_frames());
         }
     }
 }

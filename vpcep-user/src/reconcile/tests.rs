@@ -20,6 +20,7 @@ fn start() -> Loop {
     let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
     let controller = Arc::new(Controller::load(store, "r".parse().unwrap()).unwrap());
     let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
+        owner: 0,
         kind: DatapathKind::None,
         snat_range: Cidr::RESERVED,
         max_endpoints: 1,

@@ -31,6 +31,7 @@ pub fn check<S: Store>(open: impl Fn() -> S) {
     lists_hold_exactly_the_prefix_in_order(&open());
     conflicts_change_nothing(&open());
     watchers_see_the_latest_revision(&open());
+    a_reopened_store_goes_on_where_it_was(&open());
 }
 
 fn an_empty_store_has_nothing_at_revision_zero(store: &impl Store) {
@@ -93,4 +94,14 @@ fn watchers_see_the_latest_revision(store: &impl Store) {
     assert_eq!(*watcher.borrow_and_update(), second, "only the latest revision is kept");
     store.commit(&[put("a", None, "2")]).expect_err("this conflicts");
     assert!(!watcher.has_changed().expect("the store is still there"), "a conflict wakes nobody");
+}
+
+fn a_reopened_store_goes_on_where_it_was(store: &impl Store) {
+    let mut watcher = store.watch();
+    let first = commit(store, &[put("a", None, "1")]);
+    store.reopen().expect("a healthy store can be opened again");
+    assert_eq!(keys(store, ""), ["a"], "what was committed is there");
+    let second = commit(store, &[put("a", Some(first), "2")]);
+    assert_eq!(second, first + 1, "revisions go on");
+    assert_eq!(*watcher.borrow_and_update(), second, "watchers stay");
 }

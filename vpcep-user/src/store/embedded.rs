@@ -9,7 +9,8 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use tokio::sync::watch;
@@ -27,7 +28,9 @@ const FORMAT_VERSION: u64 = 1;
 /// A store in a directory of this host.
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    database: Database,
+    path: PathBuf,
+    /// `None` after it failed and could not be opened again.
+    database: RwLock<Option<Database>>,
     latest: watch::Sender<Revision>,
 }
 
@@ -60,13 +63,36 @@ impl EmbeddedStore {
             .open(&path)
             .and_then(|file| file.set_permissions(PermissionsExt::from_mode(0o600)))
             .map_err(file_error("open", &path))?;
-        let database = Database::create(&path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.clone() },
-            other => failed("open")(other.into()),
-        })?;
-        let revision = prepare(&database, &path)?;
-        Ok(Self { database, latest: watch::Sender::new(revision) })
+        let (database, revision) = open_database(&path)?;
+        Ok(Self { path, database: RwLock::new(Some(database)), latest: watch::Sender::new(revision) })
     }
+
+    /// Does something with the open database.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // A transaction that panicked was undone when it was dropped.
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        work(database.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    /// Tells the watchers. Two commits may end in either order; the receiver only
+    /// ever moves forward.
+    fn announce(&self, revision: Revision) {
+        self.latest.send_if_modified(|latest| {
+            let newer = revision > *latest;
+            *latest = (*latest).max(revision);
+            newer
+        });
+    }
+}
+
+/// Opens the file and answers the latest revision too.
+fn open_database(path: &Path) -> Result<(Database, Revision), StoreError> {
+    let database = Database::create(path).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.into() },
+        other => failed("open")(other.into()),
+    })?;
+    let revision = prepare(&database, path)?;
+    Ok((database, revision))
 }
 
 /// Makes the tables, checks the format and answers the latest revision.
@@ -113,55 +139,74 @@ fn write(table: &mut Table<&str, (u64, &[u8])>, write: &Write, revision: Revisio
     .map_err(|e| failed("write")(e.into()))
 }
 
+fn read(database: &Database, key: &str) -> Result<Option<Record>, StoreError> {
+    let transaction = database.begin_read().map_err(|e| failed("read")(e.into()))?;
+    let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
+    let row = table.get(key).map_err(|e| failed("read")(e.into()))?;
+    Ok(row.map(|row| {
+        let (version, value) = row.value();
+        Record { key: key.into(), version, value: value.into() }
+    }))
+}
+
+fn read_all(database: &Database, prefix: &str) -> Result<(Vec<Record>, Revision), StoreError> {
+    let transaction = database.begin_read().map_err(|e| failed("read")(e.into()))?;
+    let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
+    let numbers = transaction.open_table(NUMBERS).map_err(|e| failed("read")(e.into()))?;
+    let mut records = Vec::new();
+    for row in table.range(prefix..).map_err(|e| failed("read")(e.into()))? {
+        let (key, row) = row.map_err(|e| failed("read")(e.into()))?;
+        if !key.value().starts_with(prefix) {
+            break;
+        }
+        let (version, value) = row.value();
+        records.push(Record { key: key.value().into(), version, value: value.into() });
+    }
+    Ok((records, number(&numbers, REVISION)?.unwrap_or(0)))
+}
+
+fn write_all(database: &Database, writes: &[Write]) -> Result<Revision, StoreError> {
+    let mut transaction = database.begin_write().map_err(|e| failed("write")(e.into()))?;
+    transaction.set_durability(Durability::Immediate).map_err(|e| failed("write")(e.into()))?;
+    let revision = {
+        let mut numbers = transaction.open_table(NUMBERS).map_err(|e| failed("write")(e.into()))?;
+        let revision = number(&numbers, REVISION)?.unwrap_or(0) + 1;
+        numbers.insert(REVISION, revision).map_err(|e| failed("write")(e.into()))?;
+        let mut table = transaction.open_table(RECORDS).map_err(|e| failed("write")(e.into()))?;
+        for one in writes {
+            // An early return drops the transaction, which undoes all of it.
+            write(&mut table, one, revision)?;
+        }
+        revision
+    };
+    transaction.commit().map_err(|e| failed("write")(e.into()))?;
+    Ok(revision)
+}
+
 impl Store for EmbeddedStore {
     fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
-        let transaction = self.database.begin_read().map_err(|e| failed("read")(e.into()))?;
-        let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
-        let row = table.get(key).map_err(|e| failed("read")(e.into()))?;
-        Ok(row.map(|row| {
-            let (version, value) = row.value();
-            Record { key: key.into(), version, value: value.into() }
-        }))
+        self.with(|database| read(database, key))
     }
 
     fn list(&self, prefix: &str) -> Result<(Vec<Record>, Revision), StoreError> {
-        let transaction = self.database.begin_read().map_err(|e| failed("read")(e.into()))?;
-        let table = transaction.open_table(RECORDS).map_err(|e| failed("read")(e.into()))?;
-        let numbers = transaction.open_table(NUMBERS).map_err(|e| failed("read")(e.into()))?;
-        let mut records = Vec::new();
-        for row in table.range(prefix..).map_err(|e| failed("read")(e.into()))? {
-            let (key, row) = row.map_err(|e| failed("read")(e.into()))?;
-            if !key.value().starts_with(prefix) {
-                break;
-            }
-            let (version, value) = row.value();
-            records.push(Record { key: key.value().into(), version, value: value.into() });
-        }
-        Ok((records, number(&numbers, REVISION)?.unwrap_or(0)))
+        self.with(|database| read_all(database, prefix))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
-        let mut transaction = self.database.begin_write().map_err(|e| failed("write")(e.into()))?;
-        transaction.set_durability(Durability::Immediate).map_err(|e| failed("write")(e.into()))?;
-        let revision = {
-            let mut numbers = transaction.open_table(NUMBERS).map_err(|e| failed("write")(e.into()))?;
-            let revision = number(&numbers, REVISION)?.unwrap_or(0) + 1;
-            numbers.insert(REVISION, revision).map_err(|e| failed("write")(e.into()))?;
-            let mut table = transaction.open_table(RECORDS).map_err(|e| failed("write")(e.into()))?;
-            for one in writes {
-                // An early return drops the transaction, which undoes all of it.
-                write(&mut table, one, revision)?;
-            }
-            revision
-        };
-        transaction.commit().map_err(|e| failed("write")(e.into()))?;
-        // Two commits may end here in either order; the receiver only ever moves forward.
-        self.latest.send_if_modified(|latest| {
-            let newer = revision > *latest;
-            *latest = (*latest).max(revision);
-            newer
-        });
+        let revision = self.with(|database| write_all(database, writes))?;
+        self.announce(revision);
         Ok(revision)
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // First the old one, which holds the lock of the file.
+        *slot = None;
+        let (database, revision) = open_database(&self.path)?;
+        *slot = Some(database);
+        drop(slot);
+        self.announce(revision);
+        Ok(())
     }
 
     fn watch(&self) -> watch::Receiver<Revision> {
@@ -226,7 +271,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         {
             let store = EmbeddedStore::open(dir.path()).unwrap();
-            let transaction = store.database.begin_write().unwrap();
+            let slot = store.database.read().unwrap();
+            let transaction = slot.as_ref().unwrap().begin_write().unwrap();
             transaction.open_table(NUMBERS).unwrap().insert(FORMAT, 9).unwrap();
             transaction.commit().unwrap();
         }

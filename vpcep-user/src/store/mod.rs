@@ -12,6 +12,7 @@
 
 pub mod contract;
 mod embedded;
+mod identity;
 pub mod record;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 pub use embedded::EmbeddedStore;
+pub use identity::identity;
 
 /// Number of a commit; 0 is the empty store before the first.
 pub type Revision = u64;
@@ -46,6 +48,15 @@ pub trait Store: Send + Sync {
     /// an ordinary answer that changed nothing; others when the store cannot be
     /// written.
     fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError>;
+
+    /// Makes a store usable again that has failed: a database that met a full
+    /// disk refuses everything from then on, also when there is room again. What a
+    /// failed commit wrote may be there or not, so whoever has read before
+    /// reads again. Without a failure nothing happens to what is stored.
+    ///
+    /// # Errors
+    /// When it still cannot be used; it can be tried again.
+    fn reopen(&self) -> Result<(), StoreError>;
 
     /// The latest revision, now and at every commit. A slow receiver sees only
     /// the last one.
@@ -117,6 +128,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// It failed and could not be opened again.
+    #[error("cannot use the database: it failed and is not open again yet")]
+    Closed,
     /// The database failed.
     #[error("cannot {action} the database")]
     Database {

@@ -117,6 +117,60 @@ async fn accounts_show_their_secrets_once_and_go_when_they_own_nothing() {
 }
 
 #[tokio::test]
+async fn a_new_token_ends_the_old_one_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let operator = world.operator();
+    let made = operator.ok("POST", "/operator/v1/accounts", json!({"name": "acme"})).await;
+    for named in ["acme", made["domain_id"].as_str().unwrap()] {
+        let before = operator.get("/operator/v1/accounts/acme").await;
+        let path = format!("/operator/v1/accounts/{named}/token");
+        let (first, second) =
+            (operator.ok("POST", &path, Value::Null).await, operator.ok("POST", &path, Value::Null).await);
+        assert_eq!(first.get("secret_key"), None, "the key pair stays and is not shown again");
+        assert_eq!(operator.get("/operator/v1/accounts/acme").await, before);
+        for old in [&made, &first] {
+            let old = world.stranger(old["token"].as_str());
+            assert_eq!(old.refused("GET", "/v1/-/vpcs", Value::Null).await, (401, "0003".into()));
+        }
+        world.stranger(second["token"].as_str()).get("/v1/-/vpcs").await;
+    }
+    let nobody = operator.refused("POST", "/operator/v1/accounts/nobody/token", Value::Null).await;
+    assert_eq!(nobody, (404, "0005".into()));
+    let me = world.account("me").await;
+    let path = "/operator/v1/accounts/me/token";
+    assert_eq!(me.refused("POST", path, Value::Null).await, (403, "0004".into()));
+}
+
+#[tokio::test]
+async fn no_name_stands_in_for_an_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let operator = world.operator();
+    for (name, refused) in [("f".repeat(32), true), ("F".repeat(32), true), ("f".repeat(31), false)] {
+        let (status, answer) = operator.call("POST", "/operator/v1/accounts", json!({"name": name})).await;
+        assert_eq!(status == 400, refused, "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn permissions_are_known_in_every_spelling() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let service = me.service(true).await;
+    let path = format!("{SERVICES}/{service}/permissions");
+    let act = async |action: &str, texts: &[&str]| {
+        let body = json!({"permissions": texts, "action": action});
+        me.ok("POST", &format!("{path}/action"), body).await;
+        me.get(&path).await["total_count"].as_u64().unwrap()
+    };
+    assert_eq!(act("add", &["*", "iam:domain::*", "iam:domain::ABC", "iam:domain::abc"]).await, 2);
+    assert_eq!(act("remove", &["iam:domain::Abc"]).await, 1);
+    assert_eq!(act("remove", &["iam:domain::*"]).await, 0);
+}
+
+#[tokio::test]
 async fn malformed_requests_are_answered_in_json() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());

@@ -111,7 +111,7 @@ async fn permissions_are_kept_once_and_removed_by_text_or_id() {
     let path = format!("{SERVICES}/{service}/permissions");
     let action = format!("{path}/action");
     for _ in 0..2 {
-        me.ok("POST", &action, json!({"permissions": ["*", "iam:domain::*"], "action": "add"})).await;
+        me.ok("POST", &action, json!({"permissions": ["*", "iam:domain::0a"], "action": "add"})).await;
     }
     assert_eq!(me.get(&path).await["total_count"], 2, "adding twice is fine");
     let new = json!({"permissions": [{"permission": "organizations:orgPath::o/*", "description": "team"}]});
@@ -121,12 +121,13 @@ async fn permissions_are_kept_once_and_removed_by_text_or_id() {
     let noted = me.ok("PUT", &format!("{path}/{}", id(&made)), note).await;
     assert_eq!(noted["permissions"][0]["description"], "crew");
     assert_eq!(me.get(&format!("{path}?permission=ORGPATH")).await["total_count"], 1);
-    me.ok("POST", &action, json!({"permissions": ["*", "iam:domain::0"], "action": "remove"})).await;
+    me.ok("POST", &action, json!({"permissions": ["iam:domain::*", "iam:domain::0"], "action": "remove"}))
+        .await;
     let body = json!({"permissions": [{"id": id(&made)}]});
     me.ok("POST", &format!("{path}/batch-delete"), body.clone()).await;
     assert_eq!(me.refused("POST", &format!("{path}/batch-delete"), body).await, (404, "0005".into()));
     let left = me.get(&path).await;
-    assert_eq!(left["permissions"][0]["permission"], "iam:domain::*");
+    assert_eq!(left["permissions"][0]["permission"], "iam:domain::0a");
     assert_eq!(left["total_count"], 1);
 }
 

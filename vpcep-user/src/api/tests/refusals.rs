@@ -239,17 +239,27 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
 }
 
 #[tokio::test]
-async fn bad_networks_are_refused_and_those_in_use_stay() {
+async fn bad_networks_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());
     let me = world.account("me").await;
     let vpc = me.vpc("10.0.0.0/16").await;
-    let subnet = me.subnet(&vpc, "10.0.1.0/24").await;
-    for (cidr, code) in
-        [("10.0.0.1/24", "3009"), ("x", "3009"), ("198.19.0.0/16", "3009"), ("0.0.0.0/0", "3009")]
-    {
+    me.subnet(&vpc, "10.0.1.0/24").await;
+    for (cidr, what) in [
+        ("10.0.0.1/24", "host bits are set"),
+        ("x", "expected an IPv4 network"),
+        ("198.19.0.0/16", "198.19.128.0/17"),
+        ("0.0.0.0/0", "198.19.128.0/17"),
+        ("0.1.0.0/16", "0.0.0.0/8"),
+        ("126.0.0.0/7", "127.0.0.0/8"),
+        ("169.254.1.0/24", "169.254.0.0/16"),
+        ("224.0.0.0/24", "224.0.0.0/4"),
+        ("255.255.255.0/24", "240.0.0.0/4"),
+    ] {
         let body = json!({"vpc": {"name": "v", "cidr": cidr}});
-        assert_eq!(me.refused("POST", "/v1/{p}/vpcs", body).await, (400, code.into()), "{cidr}");
+        let (_, answer) = me.call("POST", "/v1/{p}/vpcs", body).await;
+        assert_eq!(answer["error_code"], "EndPoint.3009", "{cidr}: {answer}");
+        assert!(answer["error_msg"].as_str().unwrap().contains(what), "{cidr}: {answer}");
     }
     for (cidr, code) in [("10.1.0.0/24", "3009"), ("10.0.1.128/25", "3009"), ("10.0.0.0/8", "3009")] {
         let body = json!({"subnet": {"name": "s", "cidr": cidr, "vpc_id": vpc}});
@@ -268,11 +278,18 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
         let found = me.refused("POST", "/v1/{p}/backends", json!({"backend": backend})).await;
         assert_eq!(found, (400, code.into()), "{change}");
     }
+}
+
+#[tokio::test]
+async fn bad_attachments_are_refused_and_what_is_in_use_stays_unless_forced() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/16").await;
+    let subnet = me.subnet(&vpc, "10.0.1.0/24").await;
     let backend = me.backend(&vpc, "10.0.2.1").await;
-    me.ok("POST", SERVICES, service_body(&vpc, &backend, false)).await;
-    me.settle().await;
-    let services = me.get(SERVICES).await;
-    let endpoint = id(&me.endpoint(&id(&services["endpoint_services"][0]), &vpc, &subnet).await);
+    let service = id(&me.ok("POST", SERVICES, service_body(&vpc, &backend, false)).await);
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
     let operator = world.operator();
     let attach = json!({"vpc_id": vpc, "interface": "eth0", "address": "10.0.3.1/24"});
     expect(
@@ -288,6 +305,8 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
             (json!({"address": "10.1.0.1/24"}), "3010"),
             (json!({"address": "10.0.2.1/24"}), "2042"),
             (json!({"next_hop": "10.0.4.1"}), "3010"),
+            (json!({"address": "10.0.3.1/15"}), "3009"),
+            (json!({"address": "10.0.1.1/24", "next_hop": "10.0.1.253"}), "2042"),
             (json!({"vpc_id": NOBODY}), "2001"),
         ],
     )
@@ -303,6 +322,13 @@ async fn bad_networks_are_refused_and_those_in_use_stay() {
     ] {
         assert_eq!(operator.refused("DELETE", &path, Value::Null).await, (409, "3006".into()), "{path}");
     }
+    let forced = |word| format!("/operator/v1/attachments/{attachment}?force={word}");
+    let (_, answer) = operator.call("DELETE", &forced("false"), Value::Null).await;
+    assert!(answer["error_msg"].as_str().unwrap().contains("--force"), "{answer}");
+    assert_eq!(operator.refused("DELETE", &forced("yes"), Value::Null).await, (400, "0002".into()));
+    operator.ok("DELETE", &forced("true"), Value::Null).await;
+    assert!(world.datapath.desired().attachments.is_empty(), "the answer waits for the pass");
+    assert_eq!(me.show_endpoint(&endpoint).await["status"], "accepted", "endpoints stay");
     let path = format!("/operator/v1/endpoints/{endpoint}");
     assert_eq!(operator.refused("PUT", &path, json!({"refusal": "x"})).await, (400, "0002".into()));
 }

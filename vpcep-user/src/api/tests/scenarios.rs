@@ -18,7 +18,7 @@ async fn within_one_account_an_endpoint_comes_up_by_itself_or_after_acceptance()
     assert_eq!(created.get("ip"), None, "the address is not shown before the acceptance");
     me.settle().await;
     let shown = me.show_endpoint(&id(&created)).await;
-    assert_eq!((&shown["status"], &shown["ip"]), (&json!("accepted"), &json!("10.0.0.1")));
+    assert_eq!((&shown["status"], &shown["ip"]), (&json!("accepted"), &json!("10.0.0.253")));
     assert_eq!(shown["endpoint_service_name"], format!("eu.web.{open}"));
 
     let approving = me.service(true).await;
@@ -28,7 +28,7 @@ async fn within_one_account_an_endpoint_comes_up_by_itself_or_after_acceptance()
     let desired = &world.datapath.desired().endpoints[&id(&waiting).parse().unwrap()];
     assert!(!desired.accepted, "a waiting endpoint has its address but carries nothing");
     assert_eq!(me.act(&approving, "receive", &id(&waiting)).await, "accepted");
-    assert_eq!(me.show_endpoint(&id(&waiting)).await["ip"], "10.0.0.2");
+    assert_eq!(me.show_endpoint(&id(&waiting)).await["ip"], "10.0.0.252");
 }
 
 #[tokio::test]
@@ -126,6 +126,38 @@ async fn an_endpoint_the_data_plane_cannot_take_fails_and_recovers() {
     assert_eq!(shown["error"], json!([{"error_code": "EndPoint.0001", "error_message": "table full"}]));
     world.datapath.fail_endpoint(endpoint.parse().unwrap(), None);
     assert_eq!(me.act(&service, "receive", &endpoint).await, "accepted");
+}
+
+#[tokio::test]
+async fn a_change_the_data_plane_does_not_take_in_time_is_kept_and_not_called_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.settle().await;
+    world.datapath.lose(true);
+    let reject = json!({"action": "reject", "endpoints": [endpoint]});
+    let act_path = format!("{SERVICES}/{service}/connections/action");
+    let endpoint_path = format!("{ENDPOINTS}/{endpoint}");
+    let calls = [
+        ("POST", act_path.clone(), reject.clone()),
+        // It is rejected already, but still not cut.
+        ("POST", act_path, reject),
+        ("DELETE", endpoint_path.clone(), Value::Null),
+    ];
+    for (method, path, body) in calls {
+        let (status, answer) = me.call(method, &path, body).await;
+        assert_eq!((status, &answer["error_code"]), (500, &json!("EndPoint.0001")), "{method} {path}");
+        let message = answer["error_msg"].as_str().unwrap();
+        assert!(message.starts_with("stored, but not applied to the data plane yet: "), "{message}");
+    }
+    assert_eq!(me.show_endpoint(&endpoint).await["status"], "deleting");
+    world.datapath.lose(false);
+    me.settle().await;
+    assert_eq!(me.refused("GET", &endpoint_path, Value::Null).await, (404, "2006".into()));
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn a_name_is_matched_whole() {
 async fn an_ambiguous_name_lists_the_ids_and_an_unknown_one_the_command() {
     for (name, message) in [
         ("net", "the name \"net\" is ambiguous, give the id of one VPC: 1, 2"),
-        ("ne", "there is no VPC \"ne\": give a name or id as `vpcep vpc list` shows them"),
+        ("ne", "EndPoint.0005: there is no VPC \"ne\": give a name or id as `vpcep vpc list` shows them"),
     ] {
         let server = FakeServer::answering(&[(200, TWO_VPCS)]);
         let error = id_of::<Vpc>(&server.client(), &reference(name), &[]).await.unwrap_err();
@@ -73,7 +73,7 @@ async fn an_endpoint_of_a_service_is_found_by_marker() {
     let none = FakeServer::answering(&[(200, r#"{"connections":[],"total_count":0}"#)]);
     for name in ["web", "9"] {
         let error = endpoint_of_service(&none.client(), "7", &reference(name)).await.unwrap_err().to_string();
-        assert!(error.contains(&format!("the service has no endpoint {name:?}")), "{error}");
+        assert!(error.contains(&format!("EndPoint.0005: the service has no endpoint {name:?}")), "{error}");
     }
 }
 

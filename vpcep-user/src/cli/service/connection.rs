@@ -53,8 +53,18 @@ pub async fn list(client: &Client, service: &Reference) -> Result<Answer> {
     Ok(Answer::rows(&connections, "connections", COLUMNS))
 }
 
+/// What could not be done, and what was.
+fn refusal(decision: Decision, endpoint: &Reference, done: &[Reference]) -> String {
+    let what = format!("cannot {} endpoint {endpoint}", decision.verb());
+    if done.is_empty() {
+        return what;
+    }
+    let done: Vec<String> = done.iter().map(ToString::to_string).collect();
+    format!("{what} (done before it, and stays: {})", done.join(", "))
+}
+
 /// Accepts or rejects endpoints. The API takes one a call; the first refusal
-/// ends the loop, and those before it stay decided.
+/// ends the loop, those before it stay decided, and the error names them.
 pub async fn decide(
     client: &Client,
     service: &Reference,
@@ -64,12 +74,14 @@ pub async fn decide(
     let service_id = id_of::<Service>(client, service, &[]).await?;
     let path = client.path_of::<Service>(&[&service_id, "connections", "action"]);
     let mut items = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints {
-        let id = endpoint_of_service(client, &service_id, endpoint).await?;
-        let body = json!({ "action": decision.action(), "endpoints": [id] });
-        let decided = client.rows::<Connection>(Method::POST, &path, Some(body), "connections").await;
-        let decided = decided.with_context(|| format!("cannot {} endpoint {endpoint}", decision.verb()))?;
-        items.extend(decided.items);
+    for (done, endpoint) in endpoints.iter().enumerate() {
+        let decided = async {
+            let id = endpoint_of_service(client, &service_id, endpoint).await?;
+            let body = json!({ "action": decision.action(), "endpoints": [id] });
+            Ok(client.rows::<Connection>(Method::POST, &path, Some(body), "connections").await?)
+        };
+        let decided: Result<List<Connection>> = decided.await;
+        items.extend(decided.with_context(|| refusal(decision, endpoint, &endpoints[..done]))?.items);
     }
     let connections = List { total_count: items.len() as u64, items };
     Ok(Answer::rows(&connections, "connections", COLUMNS))

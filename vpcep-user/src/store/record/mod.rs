@@ -10,12 +10,12 @@ mod network;
 mod owner;
 mod service;
 
-pub use owner::{NumbersId, QuotaId};
+pub use owner::{HomeId, NumbersId, QuotaId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::model::{ModelError, ProjectId, QuotaChange};
+use crate::model::{ModelError, ProjectId, QuotaChange, Region};
 
 /// An object that is kept under a key of its own.
 pub trait Stored: Sized {
@@ -121,6 +121,14 @@ pub struct Numbers {
     pub next_vpc: u16,
     /// Marker of the next endpoint; wraps around.
     pub next_marker: u32,
+}
+
+/// Where the store is at home. Full names begin with the region, and consumers
+/// have kept them: it is decided once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The region of everything in the store.
+    pub region: Region,
 }
 
 impl Default for Numbers {

@@ -1,10 +1,10 @@
-//! Stored forms of accounts, quotas and number counters.
+//! Stored forms of accounts, quotas, number counters and the home region.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Numbers, QuotaRecord, Stored};
+use super::{Home, Numbers, QuotaRecord, Stored};
 use crate::model::{Account, DomainId, ModelError, Name, ProjectId, QuotaChange, Timestamp, TokenHash};
 
 /// See [`Account`].
@@ -156,5 +156,49 @@ impl TryFrom<NumbersForm> for Numbers {
     fn try_from(form: NumbersForm) -> Result<Self, ModelError> {
         let NumbersForm { next_vpc, next_marker } = form;
         Ok(Self { next_vpc, next_marker })
+    }
+}
+
+/// See [`Home`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeForm {
+    region: String,
+}
+
+/// There is one home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HomeId;
+
+impl fmt::Display for HomeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("region")
+    }
+}
+
+impl Stored for Home {
+    const PREFIX: &'static str = "home/";
+    const SCHEMA: u32 = 1;
+    type Form = HomeForm;
+    type Id = HomeId;
+
+    fn id(&self) -> HomeId {
+        HomeId
+    }
+}
+
+impl From<&Home> for HomeForm {
+    fn from(home: &Home) -> Self {
+        let Home { region } = home;
+        Self { region: region.as_str().into() }
+    }
+}
+
+impl TryFrom<HomeForm> for Home {
+    type Error = ModelError;
+
+    fn try_from(form: HomeForm) -> Result<Self, ModelError> {
+        let HomeForm { region } = form;
+        Ok(Self { region: region.parse()? })
     }
 }

@@ -46,6 +46,7 @@ fn endpoint(state: State) -> Endpoint {
 #[test]
 fn networks_and_owners_come_back_as_they_were_stored() {
     kept(vpc());
+    kept(Home { region: "eu-de".parse().unwrap() });
     kept(Subnet {
         id: SubnetId::from_u128(1),
         vpc: VpcId::from_u128(1),
