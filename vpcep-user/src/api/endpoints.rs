@@ -23,7 +23,10 @@ pub const STATUSES: &[&str] =
 /// Why a connection failed, as the wire has it.
 pub fn failure(state: &ConnectionState) -> Option<Value> {
     let (code, message) = match state {
-        ConnectionState::Failed(Failure::DataPlane { reason }) => ("EndPoint.0001", reason.clone()),
+        // The reason names things of the host, and is in its log.
+        ConnectionState::Failed(Failure::DataPlane { .. }) => {
+            ("EndPoint.0001", "the gateway cannot carry this endpoint at present: ask its operator".into())
+        }
         ConnectionState::Failed(Failure::ServiceDeleted { service }) => {
             ("EndPoint.2003", format!("endpoint service {service} has been deleted"))
         }

@@ -18,7 +18,8 @@
 //! | `/operator/v1/attachments` | `attachments.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
-//! `audit.rs` is about every request: its id, and its line in the log.
+//! Every request passes `serve.rs` (connections and their limits), `audit.rs` (its
+//! id, and its line in the log) and `unread.rs` (what is left of its body).
 //!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.
@@ -39,7 +40,9 @@ mod operator;
 mod permissions;
 mod quotas;
 mod request;
+pub mod serve;
 mod services;
+mod unread;
 mod versions;
 
 use std::sync::Arc;
@@ -154,6 +157,7 @@ pub fn router(app: App) -> Router {
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(unread::read_away))
         .layer(from_fn(audit::identify))
         .with_state(app)
 }

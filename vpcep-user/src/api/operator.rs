@@ -63,7 +63,11 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Valu
                 "endpoints": state.endpoints.len(),
                 "attachments": state.attachments.len(),
             });
-            let store = json!({"kind": app.controller.store_kind(), "version": state.revision});
+            let store = json!({
+                "kind": app.controller.store_kind(),
+                "version": state.revision,
+                "error": app.controller.store_error(),
+            });
             (ids, json!({"region": state.region.as_str(), "counts": counts, "store": store}))
         });
         let passes = app.controller.passes();

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
+use vpcep::api::serve::{Limits, serve};
 use vpcep::api::{self, App, Door};
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
@@ -38,8 +40,19 @@ fn start(flags: Flags) -> anyhow::Result<()> {
     if detach {
         return Ok(datapath::detach(&settings.datapath)?);
     }
+    raise_file_limit();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
     runtime.block_on(run(settings))
+}
+
+/// Lets this process open as many files as it is allowed to: the customary soft
+/// limit of 1024 is below what connections, maps and links may need together.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "cannot raise the limit of open files");
+    }
 }
 
 async fn run(mut settings: Settings) -> anyhow::Result<()> {
@@ -59,31 +72,25 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
     let app = |door| api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), door));
-    let on_socket =
-        axum::serve(socket, app(Door::Socket)).with_graceful_shutdown(turns_true(stopped.clone()));
-    let on_tcp = axum::serve(tcp, app(Door::Tcp)).with_graceful_shutdown(turns_true(stopped));
+    let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, stopped.clone());
+    let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, stopped);
     info!(address = %address, socket = %socket_path.display(), region = settings.region.as_str(), "listening");
 
-    let serve = async { tokio::try_join!(on_socket.into_future(), on_tcp.into_future()) };
-    tokio::pin!(serve);
+    let serving = async { tokio::join!(on_socket, on_tcp) };
+    tokio::pin!(serving);
     tokio::select! {
-        served = &mut serve => drop(served.context("cannot serve the API")?),
+        _ = &mut serving => bail!("the API has ended without being told to"),
         signal = stop_signal() => info!(signal = signal?, "stopping"),
     }
     // Receivers are gone only when what they stopped has ended already.
     let _ = stop.send(true);
     // A client that keeps its connection open does not keep vpcepd: what it was told is durable.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serve).await;
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
     passes.await.context("the reconcile loop panicked")?;
     std::fs::remove_file(&socket_path).or_else(|error| match error.kind() {
         ErrorKind::NotFound => Ok(()),
         _ => Err(error).with_context(|| format!("cannot remove {}", socket_path.display())),
     })
-}
-
-async fn turns_true(mut stopped: watch::Receiver<bool>) {
-    // An error means the sender is gone, which is the end as well.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 async fn stop_signal() -> anyhow::Result<&'static str> {

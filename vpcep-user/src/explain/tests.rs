@@ -309,10 +309,11 @@ fn what_cannot_be_told_is_said_so() {
 #[test]
 fn the_newest_sessions_that_tell_something_speak_for_a_server() {
     use Status::{Ok, Stop, Unknown, Warn};
+    /// Server, state, age and idle time.
+    type Seen<'a> = (Ipv4Addr, &'a str, u64, u64);
     let [a, b] = SERVERS;
     // Newest first.
-    type Seen = (Ipv4Addr, &'static str, u64, u64);
-    let cases: &[(&str, &[Seen], Status, &str)] = &[
+    let cases: &[(&str, &[Seen<'_>], Status, &str)] = &[
         ("nothing", &[], Ok, "no connection of late"),
         ("too early to tell", &[(a, "syn-sent", 3, 3), (b, "syn-sent", 1, 1)], Ok, "no connection of late"),
         ("came back", &[(a, "established", 1, 0), (a, "syn-sent", 60, 30)], Ok, "1 of 2 servers answer"),

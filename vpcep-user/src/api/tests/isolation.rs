@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{ENDPOINTS, SERVICES, World, id};
+use super::{Client, ENDPOINTS, SERVICES, World, id};
 
 #[tokio::test]
 async fn what_belongs_to_others_is_not_there() {
@@ -237,4 +237,25 @@ async fn the_status_of_an_unreadable_data_plane_says_so_and_the_rest() {
     assert_eq!(status["datapath"], json!({"error": "the data plane is lost"}));
     assert_eq!(status["drops"], Value::Null);
     assert_eq!(status["counts"]["accounts"], 0);
+}
+
+#[tokio::test]
+async fn an_explanation_names_interfaces_to_the_operator_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me) = (world.operator(), world.account("me").await);
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let body = json!({"vpc_id": vpc, "interface": "eth7", "address": "10.0.0.1/24"});
+    operator.ok("POST", "/operator/v1/attachments", body).await;
+    let on_socket = Client { project: me.project.clone(), ..operator.clone() };
+    let with_token = Client { token: me.token.clone(), ..operator.clone() };
+    for (client, is_told) in [(&operator, true), (&on_socket, true), (&with_token, false), (&me, false)] {
+        let query = format!("vpc_id={vpc}&client=10.0.0.2&address=10.0.0.3&port=80");
+        let answer = client.get(&format!("/v1/{{p}}/explain?{query}")).await;
+        assert_eq!(answer["stopped_by"], "endpoint");
+        let steps: Vec<_> = answer["steps"].as_array().unwrap().iter().map(|step| &step["name"]).collect();
+        assert_eq!(steps, ["reconcile", "vpc", "attachment", "endpoint"]);
+        assert_eq!(answer["steps"][0]["status"], "ok", "{answer}");
+        assert_eq!(answer.to_string().contains("eth7"), is_told, "{answer}");
+    }
 }

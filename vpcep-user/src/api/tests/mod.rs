@@ -2,6 +2,7 @@
 //! reconcile loop and a data plane that carries no packets.
 
 mod audit;
+mod connections;
 mod isolation;
 mod lists;
 mod refusals;

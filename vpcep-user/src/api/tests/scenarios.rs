@@ -123,7 +123,9 @@ async fn an_endpoint_the_data_plane_cannot_take_fails_and_recovers() {
     world.datapath.fail_endpoint(endpoint.parse().unwrap(), Some("table full"));
     assert_eq!(me.act(&service, "receive", &endpoint).await, "failed");
     let shown = me.show_endpoint(&endpoint).await;
-    assert_eq!(shown["error"], json!([{"error_code": "EndPoint.0001", "error_message": "table full"}]));
+    assert_eq!(shown["error"][0]["error_code"], "EndPoint.0001");
+    let message = shown["error"][0]["error_message"].as_str().unwrap();
+    assert!(!message.contains("table full"), "what is the host's own business: {message}");
     world.datapath.fail_endpoint(endpoint.parse().unwrap(), None);
     assert_eq!(me.act(&service, "receive", &endpoint).await, "accepted");
 }

@@ -1,0 +1,69 @@
+//! Connections of callers: how many there may be, and how long one may take to
+//! say what it wants.
+//!
+//! Each listener has limits of its own: callers who use up those of TCP do not
+//! keep the operator from the socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{Semaphore, watch};
+use tracing::debug;
+
+/// What callers of one listener may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Concurrent connections; those beyond wait to be accepted.
+    pub connections: usize,
+    /// How long the headers of a request may take, from the moment the
+    /// connection is free for one. It also ends idle connections.
+    pub headers_within: Duration,
+}
+
+impl Limits {
+    /// On TCP.
+    pub const TCP: Self = Self { connections: 512, headers_within: Duration::from_secs(10) };
+    /// On the operator's socket.
+    pub const SOCKET: Self = Self { connections: 64, headers_within: Duration::from_secs(10) };
+}
+
+/// Answers callers of `listener` until `stop` turns true or its sender is gone,
+/// and then until those being answered have their answers.
+pub async fn serve<L: Listener>(
+    mut listener: L,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let open = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
+    loop {
+        // Room first: whoever is accepted is served.
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes the semaphore");
+            (place, listener.accept().await)
+        };
+        let (place, (stream, _)) = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            next = next => next,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "connection");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    open.shutdown().await;
+}

@@ -1,0 +1,77 @@
+//! Callers who take their time, or too much.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::World;
+use crate::api::serve::{Limits, serve};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// The API on a port of its own, until the world ends.
+async fn listen(world: &World, limits: Limits) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = world.stranger(None).router;
+    (address, tokio::spawn(serve(listener, router, limits, world.stop.subscribe())))
+}
+
+async fn say(stream: &mut TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+/// Everything until the other side closes; an error when it resets.
+async fn rest(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the connection is closed soon")?;
+    Ok(String::from_utf8(bytes).unwrap())
+}
+
+#[tokio::test]
+async fn callers_beyond_the_limit_wait_and_a_silent_one_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let limits = Limits { connections: 1, headers_within: Duration::from_millis(300) };
+    let (address, served) = listen(&world, limits).await;
+    let mut silent = TcpStream::connect(&address).await.unwrap();
+    say(&mut silent, "GET / HT").await;
+    let mut second = TcpStream::connect(&address).await.unwrap();
+    say(&mut second, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let mut first = [0; 1];
+    let early = timeout(Duration::from_millis(100), second.read(&mut first)).await;
+    assert!(early.is_err(), "the second waits for the first");
+    assert!(rest(&mut second).await.unwrap().starts_with("HTTP/1.1 200"));
+    // Closed or reset, as long as it is over.
+    let _ = rest(&mut silent).await;
+    world.close().await;
+    timeout(SOON, served).await.unwrap().unwrap();
+}
+
+/// The connection was closed over the unread body, and the caller saw a reset.
+#[tokio::test]
+async fn a_caller_refused_before_its_body_gets_the_answer_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (address, _served) = listen(&world, Limits::TCP).await;
+    let body = "x".repeat(300_000);
+    let post = |more: &str| {
+        format!("POST /v1/-/vpcs HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{more}\r\n", body.len())
+    };
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    for last in [false, true] {
+        say(&mut stream, &post(if last { "Connection: close\r\n" } else { "" })).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        say(&mut stream, &body).await;
+    }
+    let answers = rest(&mut stream).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 401").count(), 2, "{answers}");
+    // Who asks before it sends is answered at once, and knows that this is all.
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    say(&mut stream, &post("Expect: 100-continue\r\n")).await;
+    let answer = rest(&mut stream).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
+}
