@@ -1,8 +1,9 @@
 //! The data plane in the kernel.
 //!
 //! Opening loads the programs, with fresh maps or with those pinned by an
-//! earlier run, whose sessions then go on under the new programs. Two threads
-//! keep it alive: one sweeps sessions, one asks for neighbours by ARP.
+//! earlier run, whose sessions then go on under the new programs. A pass is
+//! carried out here; [`super::hooks`] attaches, [`super::upkeep`] does what has
+//! to be done between passes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -11,37 +12,30 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
-use vpcep_common::attachment::{attachment_flags, word_mac};
+use vpcep_common::attachment::word_mac;
 use vpcep_common::counter::{DropReason, Traffic};
 use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
-use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
 
-use super::attach::{self, Hook, Links, TcKind};
-use super::load::Log;
+use super::attach::{Hook, Links, TcKind};
 use super::maps::{Mapped, Maps};
 use super::newest::Newest;
-use super::object::programs;
-use super::sweep::{self, Recount, Sweep};
+use super::numbers::Orphans;
+use super::sweep::{self, Sweep};
+use super::upkeep;
 use super::{
     Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, MapStatus, Neighbour,
     SessionInfo, load,
 };
 use crate::model::{AttachmentId, EndpointId};
-use crate::net::arp::{Request, Requester};
-use crate::net::link::{Link, LinkError, Snapshot};
-use crate::reconcile::compile::{Attached, Busy, Compiled, compile};
-use crate::reconcile::desired::{AttachMode, AttachmentState, Desired, DesiredAttachment, Report};
+use crate::net::arp::Requester;
+use crate::reconcile::compile::{Attached, Compiled, compile};
+use crate::reconcile::desired::{Desired, Report};
 use crate::reconcile::tables::{Action, Hop, Tables, plan};
 
 /// After this long the tables are read from the kernel again.
 const REREAD: Duration = Duration::from_secs(10);
-/// Time between requests for a neighbour that does not answer, and between
-/// refreshes of one that has.
-const ARP_RETRY: Duration = Duration::from_secs(1);
-const ARP_REFRESH: Duration = Duration::from_secs(30);
 /// A neighbour silent for this long missed three requests: it is gone, though
 /// packets still go to where it was.
 const ARP_STALE: Duration = Duration::from_secs(100);
@@ -54,15 +48,16 @@ pub struct BpfDatapath {
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    settings: DatapathSettings,
-    programs: Settings,
-    mapped: Arc<Mapped>,
-    links: Links,
-    state: Mutex<State>,
+/// What passes and threads share.
+pub(super) struct Shared {
+    pub(super) settings: DatapathSettings,
+    pub(super) programs: Settings,
+    pub(super) mapped: Arc<Mapped>,
+    pub(super) links: Links,
+    pub(super) state: Mutex<State>,
     /// Held for as long as this process changes what is pinned.
     _lock: load::Lock,
-    sweep: Mutex<Option<Sweep>>,
+    pub(super) sweep: Mutex<Option<Sweep>>,
     wake: Wake,
 }
 
@@ -79,26 +74,19 @@ struct WakeState {
     neighbours: bool,
 }
 
-struct State {
-    ebpf: Ebpf,
-    maps: Maps,
-    observed: Tables,
+/// What one of them at a time changes.
+pub(super) struct State {
+    pub(super) ebpf: Ebpf,
+    pub(super) maps: Maps,
+    pub(super) observed: Tables,
     read_at: Option<Instant>,
     /// Hook in use by interface index.
-    hooks: BTreeMap<u32, (Hook, TcKind)>,
+    pub(super) hooks: BTreeMap<u32, (Hook, TcKind)>,
     /// What was found of each attachment's interface when it last could be.
-    attached: BTreeMap<AttachmentId, Attached>,
+    pub(super) attached: BTreeMap<AttachmentId, Attached>,
     /// Numbers without an owner, and since when.
     orphans: Orphans,
     numbers: HashMap<EndpointId, u32>,
-}
-
-#[derive(Default)]
-struct Orphans {
-    endpoints: BTreeMap<u32, Instant>,
-    next_hops: BTreeMap<u16, Instant>,
-    backends: BTreeMap<u16, Instant>,
-    attachments: BTreeMap<u32, Instant>,
 }
 
 impl BpfDatapath {
@@ -150,8 +138,10 @@ impl BpfDatapath {
             source,
         })?;
         let threads = vec![
-            spawn("vpcep-sweep", Arc::clone(&shared), move |shared| sweep_forever(shared, log))?,
-            spawn("vpcep-arp", Arc::clone(&shared), move |shared| resolve_forever(shared, &requester))?,
+            spawn("vpcep-sweep", Arc::clone(&shared), move |shared| upkeep::sweep_forever(shared, log))?,
+            spawn("vpcep-arp", Arc::clone(&shared), move |shared| {
+                upkeep::resolve_forever(shared, &requester)
+            })?,
         ];
         Ok(Self { shared, threads })
     }
@@ -180,7 +170,7 @@ fn spawn(
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A pass that panicked may have left `observed` behind the kernel; the
         // next one reads it again.
         self.state.lock().unwrap_or_else(|poisoned| {
@@ -191,7 +181,7 @@ impl Shared {
     }
 
     /// Waits for `time`, for a call for neighbours, or for the end (then `true`).
-    fn pause(&self, time: Duration, for_neighbours: bool) -> bool {
+    pub(super) fn pause(&self, time: Duration, for_neighbours: bool) -> bool {
         let guard = self.wake.state.lock().unwrap_or_else(PoisonError::into_inner);
         let asleep = |state: &mut WakeState| !(state.stop || for_neighbours && state.neighbours);
         let (mut state, _) =
@@ -203,85 +193,6 @@ impl Shared {
     }
 }
 
-fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
-    let mut recount = Recount::default();
-    while !shared.pause(sweep::INTERVAL, false) {
-        let sweep = sweep::look(&shared.mapped, &shared.programs);
-        for batch in sweep.idle.chunks(REAP_BATCH as usize) {
-            if let Err(error) = reap(shared, batch) {
-                tracing::error!(%error, "the reaper does not run");
-                break;
-            }
-        }
-        recount.judge(&shared.mapped, &sweep);
-        if let Some(log) = &mut log {
-            log.flush();
-        }
-        *shared.sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
-    }
-}
-
-fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
-    let failed = |source| DatapathError::Program { action: "run", program: programs::REAP, source };
-    let state = shared.lock();
-    for (i, slot) in (0..).zip(slots) {
-        shared.mapped.reap_list.set(i, u64::from(*slot));
-    }
-    let program =
-        state.ebpf.program(programs::REAP).ok_or_else(|| failed(aya::programs::ProgramError::NotLoaded))?;
-    let program: &RawTracePoint = program.try_into().map_err(failed)?;
-    let mut options = RawTracePointRunOptions::new();
-    options.args[0] = slots.len() as u64;
-    program.test_run(options).map_err(failed)?;
-    for (i, slot) in (0..).zip(slots) {
-        if reaped::of(shared.mapped.reap_list.get(i)) == reaped::FREED_UNINDEXED {
-            tracing::error!(slot, "a session was not in the forward index");
-        }
-    }
-    Ok(())
-}
-
-/// Asks for every next hop: at once when it is new, every second while there is
-/// no answer, now and then afterwards.
-fn resolve_forever(shared: &Shared, requester: &Requester) {
-    let mut asked: BTreeMap<u16, Instant> = BTreeMap::new();
-    loop {
-        let wanted = requests(shared);
-        asked.retain(|number, _| wanted.contains_key(number));
-        for (number, request) in wanted {
-            let mac = shared.mapped.next_hops.get(u32::from(number)).mac;
-            let interval = if word_mac(mac).is_some() { ARP_REFRESH } else { ARP_RETRY };
-            // A little early rather than a whole round late.
-            let is_due = asked.get(&number).is_none_or(|at| at.elapsed() + ARP_RETRY / 10 >= interval);
-            if is_due {
-                asked.insert(number, Instant::now());
-                if let Err(error) = requester.send(&request) {
-                    tracing::debug!(target = %request.target, %error, "cannot send an ARP request");
-                }
-            }
-        }
-        if shared.pause(ARP_RETRY, true) {
-            return;
-        }
-    }
-}
-
-fn requests(shared: &Shared) -> BTreeMap<u16, Request> {
-    let state = shared.lock();
-    let request = |(number, hop): (&u16, &Hop)| {
-        let attachment = state.observed.attachments.get(&u32::from(hop.attachment))?;
-        let request = Request {
-            ifindex: attachment.ifindex,
-            vlan: attachment.vlan,
-            sender_mac: attachment.mac,
-            sender: attachment.address.into(),
-            target: hop.address,
-        };
-        (attachment.ifindex != 0).then_some((*number, request))
-    };
-    state.observed.next_hops.iter().filter_map(request).collect()
-}
-
 impl Datapath for BpfDatapath {
     fn reconcile(&self, desired: &Desired) -> Result<Report, DatapathError> {
         let mut report = Report { version: desired.version, ..Report::default() };
@@ -291,8 +202,11 @@ impl Datapath for BpfDatapath {
             state.observed = state.maps.read()?;
             state.read_at = Some(Instant::now());
         }
-        let attached = self.attach(&mut state, desired, is_full, &mut report)?;
-        let busy = self.busy(&state);
+        let attached = self.shared.attach(&mut state, desired, is_full, &mut report)?;
+        let busy = {
+            let sweep = self.shared.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+            state.orphans.busy(&state.observed, sweep.as_ref())
+        };
         let max_endpoints = self.shared.settings.max_endpoints;
         let compiled = compile(desired, &state.observed, &attached, &busy, max_endpoints);
         let new_hops = apply(&mut state, &compiled, &mut report);
@@ -413,154 +327,6 @@ impl Datapath for BpfDatapath {
 }
 
 impl BpfDatapath {
-    /// Puts programs on the interfaces of all attachments; what fails is in the
-    /// report, and the others go on. In a full pass also where they should be
-    /// already: someone may have taken them off.
-    fn attach(
-        &self,
-        state: &mut State,
-        desired: &Desired,
-        is_full: bool,
-        report: &mut Report,
-    ) -> Result<BTreeMap<AttachmentId, Attached>, DatapathError> {
-        let snapshot = Snapshot::take()
-            .map_err(|source| DatapathError::System { action: "look at the interfaces".into(), source })?;
-        let mut attached = BTreeMap::new();
-        let mut taken = BTreeSet::new();
-        for (id, wanted) in &desired.attachments {
-            let link = match Link::find(&wanted.interface, &snapshot) {
-                Ok(link) => Ok(link),
-                // Half a look is no reason to take a working VPC down.
-                Err(LinkError::NoEthernet(_)) if state.attached.contains_key(id) => {
-                    attached.insert(*id, state.attached[id].clone());
-                    continue;
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            let result = link.and_then(|link| {
-                if !taken.insert((link.ifindex, wanted.vlan)) {
-                    return Err(format!("{} already belongs to another attachment", wanted.interface));
-                }
-                self.attach_one(state, desired, wanted, link, is_full)
-            });
-            let outcome = match result {
-                Ok((done, hook)) => {
-                    attached.insert(*id, done);
-                    AttachmentState::Active { hook: hook.into() }
-                }
-                Err(reason) => AttachmentState::Failed { reason },
-            };
-            report.attachments.insert(*id, outcome);
-        }
-        Ok(attached)
-    }
-
-    fn attach_one(
-        &self,
-        state: &mut State,
-        desired: &Desired,
-        wanted: &DesiredAttachment,
-        link: Link,
-        is_full: bool,
-    ) -> Result<(Attached, &'static str), String> {
-        let hook = self.choose(desired, wanted, &link)?;
-        let known = state.hooks.get(&link.ifindex).copied();
-        let (hook, tc) = match known {
-            Some((known, tc)) if known == hook && !is_full => (known, tc),
-            // Where auto fell back to TC, XDP is not tried again.
-            Some((Hook::Tc, _)) if wanted.mode == AttachMode::Auto => {
-                self.put_programs(state, wanted.mode, &link, Hook::Tc)?
-            }
-            _ => self.put_programs(state, wanted.mode, &link, hook)?,
-        };
-        if known != Some((hook, tc)) {
-            tracing::info!(interface = link.name, driver = link.driver, hook = hook.name(tc), "attached");
-        }
-        // A NIC that does not tell sends redirected frames while it runs XDP.
-        let takes_xdp_frames = link.takes_xdp_frames.unwrap_or(hook == Hook::Xdp && !link.is_virtual);
-        let mut flags = 0;
-        for (bit, is_set) in [
-            (attachment_flags::TAKES_XDP_FRAMES, takes_xdp_frames),
-            (attachment_flags::XDP_GENERIC, hook == Hook::XdpGeneric),
-            (attachment_flags::HAS_XDP, hook != Hook::Tc),
-            (attachment_flags::HOST_IPV6, link.has_configured_ipv6),
-            (attachment_flags::HOST_IPV4, !link.addresses.is_empty()),
-        ] {
-            flags |= if is_set { bit } else { 0 };
-        }
-        let attached =
-            Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
-        Ok((attached, hook.name(tc)))
-    }
-
-    /// The hook for an attachment, given the others of its interface: tagged
-    /// frames are handled at TC, and XDP in front would not see their tags.
-    fn choose(&self, desired: &Desired, wanted: &DesiredAttachment, link: &Link) -> Result<Hook, String> {
-        let hook = attach::choose(wanted.mode, wanted.vlan, link)?;
-        let mut others = desired.attachments.values().filter(|other| other.interface == wanted.interface);
-        if wanted.vlan.is_some() {
-            let insists =
-                |other: &DesiredAttachment| matches!(other.mode, AttachMode::Xdp | AttachMode::XdpGeneric);
-            if others.any(|other| other.vlan.is_none() && insists(other)) {
-                return Err(format!(
-                    "{} has an attachment with XDP, which does not see VLAN tags: attach that one with --mode tc or \
-                     auto first",
-                    wanted.interface
-                ));
-            }
-        } else if wanted.mode == AttachMode::Auto && others.any(|other| other.vlan.is_some()) {
-            return Ok(Hook::Tc);
-        }
-        Ok(hook)
-    }
-
-    fn put_programs(
-        &self,
-        state: &mut State,
-        mode: AttachMode,
-        link: &Link,
-        hook: Hook,
-    ) -> Result<(Hook, TcKind), String> {
-        let links = &self.shared.links;
-        let (hook, tc) = match links.attach(&mut state.ebpf, link, hook) {
-            Ok(tc) => (hook, tc),
-            Err(reason) if mode == AttachMode::Auto && hook == Hook::Xdp => {
-                tracing::warn!(interface = link.name, reason, "XDP cannot be had here, using TC");
-                (Hook::Tc, links.attach(&mut state.ebpf, link, Hook::Tc)?)
-            }
-            Err(reason) => return Err(reason),
-        };
-        state.hooks.insert(link.ifindex, (hook, tc));
-        Ok((hook, tc))
-    }
-
-    /// Everything that has a number is busy, but for what lost its owner before
-    /// the last sweep began and was named by no session then.
-    fn busy(&self, state: &State) -> Busy {
-        let sweep = self.shared.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_past = |since: Option<&Instant>| {
-            since.zip(sweep.as_ref()).is_some_and(|(since, sweep)| *since < sweep.started)
-        };
-        let named = sweep.as_ref();
-        let orphans = &state.orphans;
-        let observed = &state.observed;
-        Busy {
-            endpoints: keep(observed.policies.keys(), |number| {
-                is_past(orphans.endpoints.get(number)) && named.is_some_and(|s| !s.endpoints.contains(number))
-            }),
-            next_hops: keep(observed.next_hops.keys(), |number| {
-                is_past(orphans.next_hops.get(number)) && named.is_some_and(|s| !s.next_hops.contains(number))
-            }),
-            backends: keep(observed.backends.keys(), |number| is_past(orphans.backends.get(number))),
-            attachments: keep(observed.attachments.keys(), |number| {
-                is_past(orphans.attachments.get(number))
-                    && named.is_some_and(|s| !s.attachments.contains(number))
-                    // Sessions name the way to their backend through a next hop.
-                    && !observed.next_hops.values().any(|hop| u32::from(hop.attachment) == *number)
-            }),
-        }
-    }
-
     /// Gives new neighbours a moment to answer.
     fn await_neighbours(&self, numbers: &[u16]) {
         if numbers.is_empty() {
@@ -594,13 +360,6 @@ impl BpfDatapath {
             idle_secs: idle(slot.last_seen),
         }
     }
-}
-
-fn keep<T: Ord + Copy>(
-    numbers: impl Iterator<Item = impl std::ops::Deref<Target = T>>,
-    is_free: impl Fn(&T) -> bool,
-) -> BTreeSet<T> {
-    numbers.map(|number| *number).filter(|number| !is_free(number)).collect()
 }
 
 /// Carries out the plan. A refused write fails the endpoint it is for, and has
@@ -638,22 +397,6 @@ fn endpoint_of(action: &Action, target: &Tables) -> Option<EndpointId> {
         _ => return None,
     };
     target.policies.get(&number).map(|policy| EndpointId::from_u128(u128::from_be_bytes(policy.id)))
-}
-
-impl Orphans {
-    /// Remembers since when numbers have had no owner.
-    fn note(&mut self, retained: &Busy) {
-        fn note<T: Ord + Copy>(orphans: &mut BTreeMap<T, Instant>, retained: &BTreeSet<T>) {
-            orphans.retain(|number, _| retained.contains(number));
-            for number in retained {
-                orphans.entry(*number).or_insert_with(Instant::now);
-            }
-        }
-        note(&mut self.endpoints, &retained.endpoints);
-        note(&mut self.next_hops, &retained.next_hops);
-        note(&mut self.backends, &retained.backends);
-        note(&mut self.attachments, &retained.attachments);
-    }
 }
 
 /// Counters of an endpoint number, all CPUs together.

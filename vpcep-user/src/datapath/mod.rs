@@ -16,12 +16,15 @@ use crate::reconcile::desired::{Desired, Report};
 pub mod attach;
 pub mod bpf;
 pub mod fake;
+mod hooks;
 pub mod load;
 pub mod maps;
 pub mod mmap;
 mod newest;
+mod numbers;
 pub mod object;
 mod sweep;
+mod upkeep;
 
 /// Opens the data plane the settings ask for.
 ///

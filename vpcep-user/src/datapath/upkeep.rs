@@ -1,0 +1,103 @@
+//! What keeps the data plane alive between passes: one thread that sweeps
+//! sessions, one that asks for neighbours.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
+use vpcep_common::attachment::word_mac;
+use vpcep_common::limits::{REAP_BATCH, reaped};
+
+use super::DatapathError;
+use super::bpf::Shared;
+use super::load::Log;
+use super::object::programs;
+use super::sweep::{self, Recount};
+use crate::net::arp::{Request, Requester};
+use crate::reconcile::tables::Hop;
+
+/// Time between requests for a neighbour that does not answer, and between
+/// refreshes of one that has.
+const ARP_RETRY: Duration = Duration::from_secs(1);
+const ARP_REFRESH: Duration = Duration::from_secs(30);
+
+/// Sweeps every second, and has idle sessions ended.
+pub(super) fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
+    let mut recount = Recount::default();
+    while !shared.pause(sweep::INTERVAL, false) {
+        let sweep = sweep::look(&shared.mapped, &shared.programs);
+        for batch in sweep.idle.chunks(REAP_BATCH as usize) {
+            if let Err(error) = reap(shared, batch) {
+                tracing::error!(%error, "the reaper does not run");
+                break;
+            }
+        }
+        recount.judge(&shared.mapped, &sweep);
+        if let Some(log) = &mut log {
+            log.flush();
+        }
+        *shared.sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+    }
+}
+
+fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
+    let failed = |source| DatapathError::Program { action: "run", program: programs::REAP, source };
+    let state = shared.lock();
+    for (i, slot) in (0..).zip(slots) {
+        shared.mapped.reap_list.set(i, u64::from(*slot));
+    }
+    let program =
+        state.ebpf.program(programs::REAP).ok_or_else(|| failed(aya::programs::ProgramError::NotLoaded))?;
+    let program: &RawTracePoint = program.try_into().map_err(failed)?;
+    let mut options = RawTracePointRunOptions::new();
+    options.args[0] = slots.len() as u64;
+    program.test_run(options).map_err(failed)?;
+    for (i, slot) in (0..).zip(slots) {
+        if reaped::of(shared.mapped.reap_list.get(i)) == reaped::FREED_UNINDEXED {
+            tracing::error!(slot, "a session was not in the forward index");
+        }
+    }
+    Ok(())
+}
+
+/// Asks for every next hop: at once when it is new, every second while there is
+/// no answer, now and then afterwards.
+pub(super) fn resolve_forever(shared: &Shared, requester: &Requester) {
+    let mut asked: BTreeMap<u16, Instant> = BTreeMap::new();
+    loop {
+        let wanted = requests(shared);
+        asked.retain(|number, _| wanted.contains_key(number));
+        for (number, request) in wanted {
+            let mac = shared.mapped.next_hops.get(u32::from(number)).mac;
+            let interval = if word_mac(mac).is_some() { ARP_REFRESH } else { ARP_RETRY };
+            // A little early rather than a whole round late.
+            let is_due = asked.get(&number).is_none_or(|at| at.elapsed() + ARP_RETRY / 10 >= interval);
+            if is_due {
+                asked.insert(number, Instant::now());
+                if let Err(error) = requester.send(&request) {
+                    tracing::debug!(target = %request.target, %error, "cannot send an ARP request");
+                }
+            }
+        }
+        if shared.pause(ARP_RETRY, true) {
+            return;
+        }
+    }
+}
+
+fn requests(shared: &Shared) -> BTreeMap<u16, Request> {
+    let state = shared.lock();
+    let request = |(number, hop): (&u16, &Hop)| {
+        let attachment = state.observed.attachments.get(&u32::from(hop.attachment))?;
+        let request = Request {
+            ifindex: attachment.ifindex,
+            vlan: attachment.vlan,
+            sender_mac: attachment.mac,
+            sender: attachment.address.into(),
+            target: hop.address,
+        };
+        (attachment.ifindex != 0).then_some((*number, request))
+    };
+    state.observed.next_hops.iter().filter_map(request).collect()
+}
