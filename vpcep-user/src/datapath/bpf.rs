@@ -2,7 +2,7 @@
 //!
 //! Opening loads the programs, with fresh maps or with those pinned by an
 //! earlier run, whose sessions then go on under the new programs. A pass is
-//! carried out here; [`super::hooks`] attaches, [`super::upkeep`] does what has
+//! carried out here; `hooks.rs` attaches, `upkeep.rs` does what has
 //! to be done between passes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
