@@ -8,8 +8,14 @@ use crate::run::Step;
 /// compiler can check them for the host all the same, which is the only way:
 /// clippy and a compiled `core` for the BPF target are nowhere to be had
 /// together. `vpcep-user/build.rs` says what the features are.
-const EBPF_ON_HOST: [(&str, &str); 2] =
-    [("RUSTC_BOOTSTRAP", "aya_ebpf,vpcep_bpf"), ("CARGO_PROFILE_DEV_PANIC", "abort")];
+///
+/// A target directory of their own, since each of these makes cargo build anew
+/// what the other steps have built.
+const EBPF_ON_HOST: [(&str, &str); 3] = [
+    ("RUSTC_BOOTSTRAP", "aya_ebpf,vpcep_bpf"),
+    ("CARGO_PROFILE_DEV_PANIC", "abort"),
+    ("CARGO_TARGET_DIR", "target/lint-ebpf"),
+];
 
 /// Runs every check and stops at the first that fails.
 pub fn lint() -> Result<()> {
