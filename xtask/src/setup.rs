@@ -27,8 +27,9 @@ const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web
 const LINKER_VERSION: &str = "0.13.0";
 const LINKER_LLVM: u32 = 22;
 
-/// Programs that building, testing and the demo call, and Debian's package.
-const PROGRAMS: [(&str, &str); 7] = [
+/// Programs that building, testing, the demo and the benchmarks call, and
+/// Debian's package.
+const PROGRAMS: [(&str, &str); 8] = [
     ("cc", "build-essential"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
@@ -36,6 +37,7 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("iperf3", "iperf3"),
+    ("nft", "nftables"),
 ];
 
 /// Brings what is missing.
