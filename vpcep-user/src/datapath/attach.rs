@@ -231,17 +231,37 @@ fn is_unsupported(error: &ProgramError) -> bool {
         if io_error.raw_os_error() == Some(libc::EINVAL))
 }
 
-/// A filter of our own name; one of an earlier run is replaced by removal, which
-/// leaves a moment without: the price of a kernel without tcx.
+/// Where our filter of the clsact qdisc is, so that another run finds it: a
+/// priority nobody else picks, and the first handle of it.
+const CLSACT_PRIORITY: u16 = 0x7663;
+const CLSACT_HANDLE: tc::TcHandle = tc::TcHandle::new(0, 1);
+
+/// Puts the program into our filter, in place if it is there.
 fn attach_clsact(program: &mut SchedClassifier, link: &Link) -> Result<(), ProgramError> {
     // Fails when the qdisc is there, which is what is wanted.
     let _ = tc::qdisc_add_clsact(&link.name);
-    let _ = tc::qdisc_detach_program(&link.name, TcAttachType::Ingress, programs::TC);
-    let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(&link.name, TcAttachType::Ingress, options)?;
+    let ingress = TcAttachType::Ingress;
+    let there = SchedClassifierLink::attached(&link.name, ingress, CLSACT_PRIORITY, CLSACT_HANDLE, None)
+        .map_err(ProgramError::IOError)?;
+    let id = match program.attach_to_link(there) {
+        Ok(id) => id,
+        Err(_) => {
+            let place =
+                NlOptions { priority: CLSACT_PRIORITY, handle: CLSACT_HANDLE, ..NlOptions::default() };
+            program.attach_with_options(&link.name, ingress, TcAttachOptions::Netlink(place))?
+        }
+    };
     // The filter stays when this process ends; dropping the link would remove it.
     std::mem::forget(program.take_link(id)?);
     Ok(())
+}
+
+/// Takes our filter off an interface; one that is gone took it along.
+pub fn detach_clsact(ifindex: u32) {
+    let name = nix::net::if_::if_indextoname(ifindex).ok().and_then(|name| name.into_string().ok());
+    if let Some(name) = name {
+        let _ = tc::qdisc_detach_program(&name, TcAttachType::Ingress, programs::TC);
+    }
 }
 
 fn tc_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProgramError> {

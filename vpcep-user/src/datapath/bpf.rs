@@ -18,7 +18,7 @@ use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
 
-use super::attach::{Hook, Links, TcKind};
+use super::attach::{self, Hook, Links, TcKind};
 use super::maps::{Mapped, Maps};
 use super::newest::Newest;
 use super::numbers::Orphans;
@@ -217,6 +217,11 @@ impl Datapath for BpfDatapath {
         };
         state.numbers = state.observed.policies.iter().map(of_endpoint).collect();
         let keep: BTreeSet<u32> = attached.values().map(|a| a.ifindex).collect();
+        for (ifindex, (_, tc)) in &state.hooks {
+            if !keep.contains(ifindex) && *tc == TcKind::Clsact {
+                attach::detach_clsact(*ifindex);
+            }
+        }
         state.hooks.retain(|ifindex, _| keep.contains(ifindex));
         state.attached = attached;
         self.shared.links.detach_others(&keep).map_err(|source| DatapathError::System {
