@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::world::Host;
-use vpcep_tests::{Nginx, Offer, World};
+use vpcep_tests::{Nginx, Offer, World, wait_until};
 
 crate::scenarios!(consumer_reaches_only_mapped_ports, provider_cannot_open_towards_the_consumer);
 
@@ -92,7 +92,7 @@ fn opens(from: &Host, target: &str) -> Result<bool> {
 
 /// Whether a datagram to `target` arrives at any address of `receiver`.
 fn datagram_arrives(from: &Host, target: &str, receiver: &Host, port: u16) -> Result<bool> {
-    let socket = receiver.netns.inside(|| Ok(UdpSocket::bind(("0.0.0.0", port))?))?;
+    let socket = receiver.netns.inside(|| bind(port))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     // An ICMP error for an earlier attempt may surface here, and is as good as
     // silence.
@@ -102,4 +102,19 @@ fn datagram_arrives(from: &Host, target: &str, receiver: &Host, port: u16) -> Re
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
         Err(error) => Err(error).with_context(|| format!("receiving what was sent ({sent}) to {target}")),
     }
+}
+
+/// Binds a port that was in use a moment ago. A program that another test is
+/// just starting may still hold a copy of the last socket, until it is executed.
+fn bind(port: u16) -> Result<UdpSocket> {
+    let mut socket = None;
+    wait_until(&format!("UDP port {port} is free"), Duration::from_secs(5), || {
+        match UdpSocket::bind(("0.0.0.0", port)) {
+            Ok(bound) => socket = Some(bound),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(socket.is_some())
+    })?;
+    socket.context("the port was never bound")
 }
