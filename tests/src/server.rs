@@ -67,14 +67,20 @@ impl Nginx {
         })
     }
 
-    /// Source addresses of the requests served so far, oldest first.
+    /// Source addresses of the requests served, oldest first, once there are at
+    /// least `count`: nginx writes its log after the client has its answer.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub fn sources(&self) -> Result<Vec<String>> {
-        let log = fs::read_to_string(&self.access_log)
-            .with_context(|| format!("cannot read {}", self.access_log.display()))?;
-        Ok(log.lines().map(str::to_owned).collect())
+    /// When the log cannot be read, or stays shorter.
+    pub fn sources(&self, count: usize) -> Result<Vec<String>> {
+        let mut sources = Vec::new();
+        wait_until(&format!("nginx logs {count} requests"), Duration::from_secs(5), || {
+            let log = fs::read_to_string(&self.access_log)
+                .with_context(|| format!("cannot read {}", self.access_log.display()))?;
+            sources = log.lines().map(str::to_owned).collect();
+            Ok(sources.len() >= count)
+        })?;
+        Ok(sources)
     }
 
     /// Does not end it when dropped.

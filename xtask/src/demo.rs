@@ -136,7 +136,7 @@ impl Stage {
         run("provider", &self.provider.cli, &["service", "accept", &id, &endpoint])?;
         self.await_status(&endpoint, "accepted")?;
         self.curl(true)?;
-        let sources = self.nginx.sources()?;
+        let sources = self.nginx.sources(1)?;
         let source = sources.last().context("nginx logged no request")?;
         println!("    nginx saw the client as {source}, a source of the gateway's");
 

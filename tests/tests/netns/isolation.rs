@@ -60,7 +60,7 @@ fn provider_cannot_open_towards_the_consumer(world: &mut World) -> Result<()> {
     let file = world.directory().join("download");
     let mut download = clients.host.download("http://10.0.0.100/slow/file", &file)?;
     ensure!(clients.host.curl(&["http://10.0.0.100/"])?.is_ok(), "the endpoint does not work");
-    let source = nginx.sources()?.pop().context("the server saw no request")?;
+    let source = nginx.sources(1)?.pop().context("the server saw no request")?;
     let session = consumer.cli.json(&["sessions", "--endpoint", &endpoint.id])?;
     let live_source = session.pointer("/sessions/0/source").and_then(|source| source.as_str());
     let live_source = live_source.with_context(|| format!("no live session in {session}"))?;

@@ -23,7 +23,7 @@ fn works_after_the_accept(world: &mut World) -> Result<()> {
     let fetched = clients.host.curl(&[&format!("http://{address}/")])?;
     ensure!(fetched.body == "web at 192.168.24.10\n", "{fetched:?}");
 
-    let sources = nginx.sources()?;
+    let sources = nginx.sources(1)?;
     ensure!(sources.len() == 1, "one request was made, the server saw {sources:?}");
     // 198.19.128.0/17
     let [a, b, c, _] = sources[0].parse::<std::net::Ipv4Addr>()?.octets();
