@@ -1,5 +1,6 @@
 //! What the loader tells the programs; changeable while they run.
 
+use crate::session::Word;
 use crate::snat::Shard;
 use crate::tcp;
 
@@ -29,5 +30,17 @@ impl Settings {
     #[inline(always)]
     pub const fn shard(&self) -> Shard {
         Shard { base: self.shard_base, mask: self.shard_mask }
+    }
+
+    /// Whether a session that has been silent for `silence` ticks is over.
+    /// Nothing flows through an endpoint that is not accepted: its sessions go
+    /// as fast as reset ones. A time stamp from another CPU's clock, a little
+    /// ahead, is not idleness.
+    #[inline(always)]
+    pub const fn is_idle(&self, word: Word, is_accepted: bool, silence: u32) -> bool {
+        let by_state = self.idle[word.tcp_bits()];
+        let reset = self.idle[tcp::State::ResetByBackend as usize];
+        let allowed = if is_accepted || by_state < reset { by_state } else { reset };
+        silence >= allowed && silence <= u32::MAX / 2
     }
 }

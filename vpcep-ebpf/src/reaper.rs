@@ -11,7 +11,6 @@ use vpcep_common::endpoint::policy;
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{TICK_SHIFT, Use};
 use vpcep_common::settings::Settings;
-use vpcep_common::tcp::State;
 
 use crate::maps::{REAP_LIST, SETTINGS};
 use crate::{atomic, endpoint, session};
@@ -45,17 +44,10 @@ pub fn run(context: &RawTracePointContext) {
 fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
     let Some(session) = session::in_slot(number) else { return reaped::KEPT };
     // SAFETY: a pointer into the map.
-    let idle = now.wrapping_sub(unsafe { (*session.slot).last_seen });
-    let mut allowed = settings.idle[session.word.tcp_bits()];
-    // Nothing flows through an endpoint that is not accepted: its sessions go
-    // as fast as reset ones.
+    let silence = now.wrapping_sub(unsafe { (*session.slot).last_seen });
     let accepted =
         endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
-    if !accepted {
-        allowed = allowed.min(settings.idle[State::ResetByBackend as usize]);
-    }
-    // A clock read on another CPU may be ahead of ours: that is not idleness.
-    if idle < allowed || idle > u32::MAX / 2 {
+    if !settings.is_idle(session.word, accepted, silence) {
         return reaped::KEPT;
     }
     let word = session.word.with_use(Use::Reaping);

@@ -14,7 +14,7 @@ use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
 use vpcep_common::maps as names;
-use vpcep_common::session::{FlowKey, Slot};
+use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 
 use super::DatapathError;
@@ -41,7 +41,6 @@ pub struct Maps {
     pub(super) traffic: PerCpuArray<MapData, Traffic>,
     settings: Array<MapData, Settings>,
     ports: HashMap<MapData, EndpointKey, EndpointValue>,
-    flows: HashMap<MapData, FlowKey, u32>,
     rings: Array<MapData, Ring>,
     backends: Array<MapData, Backend>,
     acl: LpmTrie<MapData, AclKey, u32>,
@@ -79,7 +78,6 @@ impl Maps {
             traffic: typed(ebpf, names::TRAFFIC)?,
             settings: typed(ebpf, names::SETTINGS)?,
             ports: typed(ebpf, names::ENDPOINTS)?,
-            flows: typed(ebpf, names::FLOWS)?,
             rings: typed(ebpf, names::RINGS)?,
             backends: typed(ebpf, names::BACKENDS)?,
             acl: typed(ebpf, names::ACL)?,
@@ -104,14 +102,6 @@ impl Maps {
     /// When the map cannot be written.
     pub fn set_settings(&mut self, settings: Settings) -> Result<(), DatapathError> {
         self.settings.set(0, settings, 0).map_err(failed("write", names::SETTINGS))
-    }
-
-    /// Slot number of a flow in the forward index.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn flow(&self, flow: &FlowKey) -> Result<Option<u32>, DatapathError> {
-        found(self.flows.get(flow, 0)).map_err(failed("read", names::FLOWS))
     }
 
     /// What is in the kernel now.
@@ -275,15 +265,6 @@ fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
-    }
-}
-
-/// Not finding a key is an answer.
-fn found<V>(result: Result<V, MapError>) -> Result<Option<V>, MapError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -14,7 +14,6 @@ use vpcep_common::counter::Connections;
 use vpcep_common::endpoint::policy;
 use vpcep_common::session::{Slot, TICK_SHIFT, Word};
 use vpcep_common::settings::Settings;
-use vpcep_common::tcp::State;
 
 use super::maps::Mapped;
 use super::mmap;
@@ -64,21 +63,16 @@ pub fn look(mapped: &Mapped, settings: &Settings) -> Sweep {
         sessions += 1;
         let slot = mapped.slots.get(number);
         seen.note(word, &slot);
-        let idle_ticks = now.wrapping_sub(slot.last_seen);
-        if idle_ticks < u32::MAX / 2 && idle_ticks >= allowed(mapped, settings, word) {
+        let silence = now.wrapping_sub(slot.last_seen);
+        if settings.is_idle(word, is_accepted(mapped, word.endpoint()), silence) {
             idle.push(number);
         }
     }
     seen.into_sweep(started, sessions, idle)
 }
 
-/// Ticks that a session may be idle. The reaper decides by the same rule.
-fn allowed(mapped: &Mapped, settings: &Settings, word: Word) -> u32 {
-    let by_state = settings.idle[word.tcp_bits()];
-    let endpoint = word.endpoint();
-    let is_accepted =
-        endpoint < mapped.policies.len() && mapped.policies.get(endpoint).word & policy::ACCEPTED != 0;
-    if is_accepted { by_state } else { by_state.min(settings.idle[State::ResetByBackend as usize]) }
+fn is_accepted(mapped: &Mapped, endpoint: u32) -> bool {
+    endpoint < mapped.policies.len() && mapped.policies.get(endpoint).word & policy::ACCEPTED != 0
 }
 
 /// Flat tables while looking: a million sessions go through here.
