@@ -198,9 +198,13 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::NameIsId { .. } => (400, "0002"),
         ControlError::TooManyPermissions { .. } => (400, "3049"),
         ControlError::Exists { .. } => (409, "0002"),
-        ControlError::Store(StoreError::Conflict { .. }) => (409, "1004"),
+        ControlError::Store(error) if is_conflict(error) => (409, "1004"),
         ControlError::Store(_) | ControlError::Reload(_) => (500, "0001"),
     }
+}
+
+fn is_conflict(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict { .. })
 }
 
 fn model(error: &ModelError) -> &'static str {
@@ -249,7 +253,7 @@ impl IntoResponse for ApiError {
             (500.., _) => {
                 "internal error: the log has the detail under the X-Request-Id of this answer".into()
             }
-            (_, Self::Control(ControlError::Store(StoreError::Conflict { .. }))) => {
+            (_, Self::Control(ControlError::Store(error))) if is_conflict(error) => {
                 "the resource has changed meanwhile: read it again and retry".into()
             }
             _ => Chain(&self).to_string(),

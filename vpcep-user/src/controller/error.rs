@@ -4,6 +4,7 @@
 //! its stable code.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::LoadError;
 use super::networks::AddressOwner;
@@ -255,5 +256,5 @@ pub enum ControlError {
     Reload(#[source] Box<LoadError>),
     /// The store refused.
     #[error("cannot keep the change")]
-    Store(#[from] StoreError),
+    Store(#[from] Arc<StoreError>),
 }

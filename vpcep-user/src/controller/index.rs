@@ -3,8 +3,9 @@
 //! Owns nothing of its own: everything here follows from the tables of
 //! [`super::state`], which enter and take out each object as they change.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+
+use imbl::{OrdMap, OrdSet};
 
 use super::runs::AddressRuns;
 use crate::model::{
@@ -13,12 +14,12 @@ use crate::model::{
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
 /// See the module.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
-    addresses: BTreeMap<VpcId, AddressRuns>,
-    markers: BTreeSet<u32>,
-    by_service: BTreeSet<(ServiceId, EndpointId)>,
-    by_project: BTreeMap<ProjectId, usize>,
+    addresses: OrdMap<VpcId, AddressRuns>,
+    markers: OrdSet<u32>,
+    by_service: OrdSet<(ServiceId, EndpointId)>,
+    by_project: OrdMap<ProjectId, usize>,
 }
 
 impl Index {

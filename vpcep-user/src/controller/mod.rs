@@ -25,6 +25,7 @@ mod derive;
 pub mod endpoints;
 pub mod error;
 pub mod index;
+mod ledger;
 pub mod networks;
 pub mod permissions;
 mod progress;
@@ -33,29 +34,24 @@ mod runs;
 pub mod services;
 pub mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{error, info};
 
 pub use derive::servers;
 pub use error::ControlError;
+use ledger::Ledger;
 pub use state::{Scope, State, Tx};
 
 use crate::model::{Region, Timestamp};
 use crate::reconcile::desired::{Desired, Report};
 use crate::store::record::{Home, HomeId, RecordError};
 use crate::store::{Revision, Store, StoreError};
-use crate::telemetry::Chain;
 
 /// See the module.
 pub struct Controller {
-    store: Arc<dyn Store>,
-    state: Mutex<State>,
-    /// Why the store has failed, until it has been opened again. Written only by
-    /// who holds the state.
-    store_failure: Mutex<Option<String>>,
+    ledger: Ledger,
     passes: watch::Sender<Passes>,
 }
 
@@ -92,6 +88,9 @@ pub enum LoadError {
     /// It cannot be read.
     #[error("cannot load the state")]
     Store(#[from] StoreError),
+    /// It does not take the first write.
+    #[error("cannot write the region of the first start")]
+    Write(#[from] ControlError),
     /// A record in it cannot be understood.
     #[error("cannot load the state")]
     Record(#[from] RecordError),
@@ -118,31 +117,25 @@ impl Controller {
     /// When the store cannot be read or written, holds something that cannot be,
     /// or is of another region.
     pub fn load(store: Arc<dyn Store>, region: Region) -> Result<Self, LoadError> {
-        let mut state = load_state(&*store, &region)?;
-        match state.home.get(HomeId) {
+        let ledger = Ledger::load(store, &region)?;
+        match ledger.state().home.get(HomeId) {
             Some(Home { region: kept }) if *kept == region => {}
             Some(Home { region: kept }) => {
                 return Err(LoadError::Region { kept: kept.clone(), given: region });
             }
             None => {
-                let mut tx = Tx::new(&state, Timestamp::now());
-                tx.put(&Home { region });
-                let (writes, pending) = tx.finish();
-                let revision = store.commit(&writes)?;
-                pending.apply(&mut state, revision);
+                ledger.write(|tx| {
+                    tx.put(&Home { region });
+                    Ok(())
+                })?;
             }
         }
-        Ok(Self {
-            store,
-            state: Mutex::new(state),
-            store_failure: Mutex::default(),
-            passes: watch::Sender::new(Passes::default()),
-        })
+        Ok(Self { ledger, passes: watch::Sender::new(Passes::default()) })
     }
 
-    /// Answers a question about the state.
+    /// Answers a question about what is durable.
     pub fn read<T>(&self, question: impl FnOnce(&State) -> T) -> T {
-        question(&self.lock())
+        question(&self.ledger.state())
     }
 
     /// Does an operation. When this returns its changes are durable and
@@ -154,57 +147,19 @@ impl Controller {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
     ) -> Result<Written<T>, ControlError> {
-        let mut state = self.lock();
-        self.recover(&mut state)?;
-        let mut tx = Tx::new(&state, Timestamp::now());
-        let value = operation(&mut tx)?;
-        let (writes, pending) = tx.finish();
-        if !writes.is_empty() {
-            let revision = self.store.commit(&writes).inspect_err(|error| self.note_failure(error))?;
-            pending.apply(&mut state, revision);
-        }
-        Ok(Written { value, version: state.revision })
-    }
-
-    /// Opens a store that has failed again, and reads what it holds: the commit
-    /// that failed may be there or not.
-    fn recover(&self, state: &mut State) -> Result<(), ControlError> {
-        if self.store_error().is_none() {
-            return Ok(());
-        }
-        self.store.reopen().inspect_err(|error| self.note_failure(error))?;
-        let mut kept = load_state(&*self.store, &state.region).map_err(|error| {
-            self.note_failure(&error);
-            ControlError::Reload(Box::new(error))
-        })?;
-        kept.attachment_states = std::mem::take(&mut state.attachment_states);
-        *state = kept;
-        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        info!(revision = state.revision, "the store is open again");
-        Ok(())
-    }
-
-    /// Remembers that the store needs to be opened again. A conflict is an
-    /// ordinary answer and needs nothing.
-    fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
-        if matches!(error.downcast_ref(), Some(StoreError::Conflict { .. })) {
-            return;
-        }
-        let text = Chain(error).to_string();
-        error!(error = text, "the store has failed, the next write opens it again");
-        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        self.ledger.write(operation)
     }
 
     /// Why the store has failed and takes no writes; `None` when all is well.
     #[must_use]
     pub fn store_error(&self) -> Option<String> {
-        self.store_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ledger.failure()
     }
 
     /// What the data plane should be doing.
     #[must_use]
     pub fn desired(&self) -> Desired {
-        derive::desired(&self.lock())
+        derive::desired(&self.ledger.state())
     }
 
     /// Takes note of what a pass achieved: moves transient states on, and lets
@@ -213,12 +168,11 @@ impl Controller {
     /// # Errors
     /// When the store refuses; the next pass reports again.
     pub fn report(&self, report: &Report) -> Result<(), ControlError> {
-        let written = self.write(|tx| {
+        self.write(|tx| {
             progress::apply(tx, report);
+            tx.note_attachments(&report.attachments);
             Ok(())
-        });
-        self.lock().attachment_states = report.attachments.clone();
-        written?;
+        })?;
         self.passes.send_modify(|passes| {
             passes.covered = passes.covered.max(report.version);
             passes.last_at = Some(Timestamp::now());
@@ -253,22 +207,16 @@ impl Controller {
         self.passes.borrow().clone()
     }
 
-    /// The latest version, now and at every change.
+    /// What is durable, now and at every change.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Revision> {
-        self.store.watch()
+    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.ledger.watch()
     }
 
     /// One word that names the kind of store.
     #[must_use]
     pub fn store_kind(&self) -> &'static str {
-        self.store.kind()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state only changes after a commit, by inserts and removals: a panic in an
-        // operation leaves it as it was.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.store_kind()
     }
 }
 

@@ -4,14 +4,15 @@
 //! long runs. Kept as runs, the highest free address is found in as many steps
 //! as there are runs above it, not addresses.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+
+use imbl::OrdMap;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRuns {
     /// Last address of each run → its first. Runs neither overlap nor touch.
-    runs: BTreeMap<u32, u32>,
+    runs: OrdMap<u32, u32>,
 }
 
 impl AddressRuns {
@@ -21,7 +22,7 @@ impl AddressRuns {
             return;
         }
         let address = u32::from(address);
-        let below = address.checked_sub(1).and_then(|last| self.runs.remove_entry(&last));
+        let below = address.checked_sub(1).and_then(|last| self.runs.remove_with_key(&last));
         let first = below.map_or(address, |(_, first)| first);
         let above = self.run_from(address).filter(|(_, first)| address.checked_add(1) == Some(*first));
         let last = above.map_or(address, |(last, _)| last);

@@ -1,6 +1,9 @@
 //! The whole model in memory, and changes to it that become durable first.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::error::ControlError;
 use super::index::{Index, Indexed};
@@ -50,13 +53,13 @@ pub struct Row<T> {
     pub value: T,
 }
 
-/// All objects of one kind.
+/// All objects of one kind. A clone shares them.
 #[derive(Debug)]
-pub struct Table<T: Stored>(BTreeMap<T::Id, Row<T>>);
+pub struct Table<T: Stored>(OrdMap<T::Id, Arc<Row<T>>>);
 
-impl<T: Stored> Default for Table<T> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
+impl<T: Stored> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -74,7 +77,7 @@ impl<T: Stored> Table<T> {
 
     /// Every object with its revision, by id.
     pub fn rows(&self) -> impl Iterator<Item = &Row<T>> {
-        self.0.values()
+        self.0.values().map(Arc::as_ref)
     }
 
     /// How many there are.
@@ -96,7 +99,7 @@ impl<T: Stored> Table<T> {
         let rows = records.iter().filter(|record| record.key.starts_with(T::PREFIX)).map(|record| {
             let value: T = record::decode(record)?;
             value.enter(index);
-            Ok((value.id(), Row { version: record.version, value }))
+            Ok((value.id(), Arc::new(Row { version: record.version, value })))
         });
         rows.collect::<Result<_, _>>().map(Self)
     }
@@ -128,8 +131,8 @@ where
 
 macro_rules! tables {
     ($($field:ident: $type:ident, $kind:literal;)*) => {
-        /// Everything the controller knows.
-        #[derive(Debug)]
+        /// Everything the controller knows. A clone shares it, and costs little.
+        #[derive(Clone, Debug)]
         pub struct State {
             /// The region this controller serves.
             pub region: Region,
@@ -137,7 +140,7 @@ macro_rules! tables {
             pub revision: Revision,
             /// What the last pass said of each attachment. Not kept: the next
             /// start finds out anew.
-            pub attachment_states: BTreeMap<AttachmentId, AttachmentState>,
+            pub attachment_states: Arc<BTreeMap<AttachmentId, AttachmentState>>,
             /// What would otherwise be counted or searched at every operation.
             pub index: Index,
             $(
@@ -156,7 +159,7 @@ macro_rules! tables {
                 Ok(Self {
                     region,
                     revision,
-                    attachment_states: BTreeMap::new(),
+                    attachment_states: Arc::default(),
                     $($field: Table::load(records, &mut index)?,)*
                     index,
                 })
@@ -288,20 +291,22 @@ type Apply = Box<dyn FnOnce(&mut State, Revision) + Send>;
 
 /// An operation in progress: the state it sees, and what it is going to change.
 ///
-/// Changes are not visible in [`Tx::state`] before they are durable.
+/// Changes are not visible in [`Tx::state`], and nowhere if the operation is
+/// refused.
 pub struct Tx<'a> {
     /// What is true now.
     pub state: &'a State,
     /// The time of the operation.
     pub now: Timestamp,
     changes: BTreeMap<String, (Write, Apply)>,
+    attachment_states: Option<BTreeMap<AttachmentId, AttachmentState>>,
 }
 
 impl<'a> Tx<'a> {
     /// An operation that has changed nothing yet.
     #[must_use]
     pub fn new(state: &'a State, now: Timestamp) -> Self {
-        Self { state, now, changes: BTreeMap::new() }
+        Self { state, now, changes: BTreeMap::new(), attachment_states: None }
     }
 
     /// Makes or replaces an object.
@@ -313,7 +318,7 @@ impl<'a> Tx<'a> {
         let apply = move |state: &mut State, version| {
             remove::<T>(state, id);
             object.enter(&mut state.index);
-            T::table_mut(state).0.insert(id, Row { version, value: object });
+            T::table_mut(state).0.insert(id, Arc::new(Row { version, value: object }));
         };
         self.change::<T>(id, Some(value), Box::new(apply));
     }
@@ -338,22 +343,44 @@ impl<'a> Tx<'a> {
         self.changes.insert(key.clone(), (Write { key, expected, value }, apply));
     }
 
-    /// What to write, and what to do with the state once it is written.
-    pub(super) fn finish(self) -> (Vec<Write>, Pending) {
-        let (writes, applies) = self.changes.into_values().unzip();
-        (writes, Pending(applies))
+    /// Takes note of what a pass said of the attachments. It is not stored.
+    pub fn note_attachments(&mut self, states: &BTreeMap<AttachmentId, AttachmentState>) {
+        if *self.state.attachment_states != *states {
+            self.attachment_states = Some(states.clone());
+        }
+    }
+
+    /// What the operation has done, free of the state it has seen.
+    pub(super) fn finish(self) -> Done {
+        Done { changes: self.changes, attachment_states: self.attachment_states }
     }
 }
 
-/// Changes that are on their way to the store.
-pub(super) struct Pending(Vec<Apply>);
+/// What an operation has done, on its way to a state and the store.
+pub(super) struct Done {
+    changes: BTreeMap<String, (Write, Apply)>,
+    attachment_states: Option<BTreeMap<AttachmentId, AttachmentState>>,
+}
 
-impl Pending {
-    /// Makes them visible.
-    pub(super) fn apply(self, state: &mut State, revision: Revision) {
-        for apply in self.0 {
+impl Done {
+    /// Whether nothing changes.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.changes.is_empty() && self.attachment_states.is_none()
+    }
+
+    /// Changes the state the operation has seen, and answers what to store;
+    /// `revision` is the one it will be stored with.
+    pub(super) fn apply(self, state: &mut State, revision: Revision) -> Vec<Write> {
+        if let Some(states) = self.attachment_states {
+            state.attachment_states = Arc::new(states);
+        }
+        if !self.changes.is_empty() {
+            state.revision = revision;
+        }
+        let (writes, applies): (Vec<Write>, Vec<Apply>) = self.changes.into_values().unzip();
+        for apply in applies {
             apply(state, revision);
         }
-        state.revision = revision;
+        writes
     }
 }

@@ -30,7 +30,6 @@ pub fn check<S: Store>(open: impl Fn() -> S) {
     revisions_rise_by_one_and_version_what_they_wrote(&open());
     lists_hold_exactly_the_prefix_in_order(&open());
     conflicts_change_nothing(&open());
-    watchers_see_the_latest_revision(&open());
     a_reopened_store_goes_on_where_it_was(&open());
 }
 
@@ -85,23 +84,10 @@ fn conflicts_change_nothing(store: &impl Store) {
     assert_eq!(store.list("").expect("readable").1, first, "a conflict uses up no revision");
 }
 
-fn watchers_see_the_latest_revision(store: &impl Store) {
-    let mut watcher = store.watch();
-    assert_eq!(*watcher.borrow_and_update(), 0);
-    commit(store, &[put("a", None, "1")]);
-    let second = commit(store, &[put("b", None, "1")]);
-    assert!(watcher.has_changed().expect("the store is still there"), "a commit wakes the watcher");
-    assert_eq!(*watcher.borrow_and_update(), second, "only the latest revision is kept");
-    store.commit(&[put("a", None, "2")]).expect_err("this conflicts");
-    assert!(!watcher.has_changed().expect("the store is still there"), "a conflict wakes nobody");
-}
-
 fn a_reopened_store_goes_on_where_it_was(store: &impl Store) {
-    let mut watcher = store.watch();
     let first = commit(store, &[put("a", None, "1")]);
     store.reopen().expect("a healthy store can be opened again");
     assert_eq!(keys(store, ""), ["a"], "what was committed is there");
     let second = commit(store, &[put("a", Some(first), "2")]);
     assert_eq!(second, first + 1, "revisions go on");
-    assert_eq!(*watcher.borrow_and_update(), second, "watchers stay");
 }

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
-use tokio::sync::watch;
 
 use super::{Record, Revision, Store, StoreError, Write};
 
@@ -31,7 +30,6 @@ pub struct EmbeddedStore {
     path: PathBuf,
     /// `None` after it failed and could not be opened again.
     database: RwLock<Option<Database>>,
-    latest: watch::Sender<Revision>,
 }
 
 impl EmbeddedStore {
@@ -63,8 +61,8 @@ impl EmbeddedStore {
             .open(&path)
             .and_then(|file| file.set_permissions(PermissionsExt::from_mode(0o600)))
             .map_err(file_error("open", &path))?;
-        let (database, revision) = open_database(&path)?;
-        Ok(Self { path, database: RwLock::new(Some(database)), latest: watch::Sender::new(revision) })
+        let database = open_database(&path)?;
+        Ok(Self { path, database: RwLock::new(Some(database)) })
     }
 
     /// Does something with the open database.
@@ -73,32 +71,21 @@ impl EmbeddedStore {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         work(database.as_ref().ok_or(StoreError::Closed)?)
     }
-
-    /// Tells the watchers. Two commits may end in either order; the receiver only
-    /// ever moves forward.
-    fn announce(&self, revision: Revision) {
-        self.latest.send_if_modified(|latest| {
-            let newer = revision > *latest;
-            *latest = (*latest).max(revision);
-            newer
-        });
-    }
 }
 
-/// Opens the file and answers the latest revision too.
-fn open_database(path: &Path) -> Result<(Database, Revision), StoreError> {
+fn open_database(path: &Path) -> Result<Database, StoreError> {
     let database = Database::create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.into() },
         other => failed("open")(other.into()),
     })?;
-    let revision = prepare(&database, path)?;
-    Ok((database, revision))
+    prepare(&database, path)?;
+    Ok(database)
 }
 
-/// Makes the tables, checks the format and answers the latest revision.
-fn prepare(database: &Database, path: &Path) -> Result<Revision, StoreError> {
+/// Makes the tables and checks the format.
+fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(|e| failed("open")(e.into()))?;
-    let revision = {
+    {
         transaction.open_table(RECORDS).map_err(|e| failed("open")(e.into()))?;
         let mut numbers = transaction.open_table(NUMBERS).map_err(|e| failed("open")(e.into()))?;
         match number(&numbers, FORMAT)? {
@@ -110,10 +97,8 @@ fn prepare(database: &Database, path: &Path) -> Result<Revision, StoreError> {
                 numbers.insert(FORMAT, FORMAT_VERSION).map_err(|e| failed("write")(e.into()))?;
             }
         }
-        number(&numbers, REVISION)?.unwrap_or(0)
-    };
-    transaction.commit().map_err(|e| failed("write")(e.into()))?;
-    Ok(revision)
+    }
+    transaction.commit().map_err(|e| failed("write")(e.into()))
 }
 
 fn number(table: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<Option<u64>, StoreError> {
@@ -193,24 +178,15 @@ impl Store for EmbeddedStore {
     }
 
     fn commit(&self, writes: &[Write]) -> Result<Revision, StoreError> {
-        let revision = self.with(|database| write_all(database, writes))?;
-        self.announce(revision);
-        Ok(revision)
+        self.with(|database| write_all(database, writes))
     }
 
     fn reopen(&self) -> Result<(), StoreError> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // First the old one, which holds the lock of the file.
         *slot = None;
-        let (database, revision) = open_database(&self.path)?;
-        *slot = Some(database);
-        drop(slot);
-        self.announce(revision);
+        *slot = Some(open_database(&self.path)?);
         Ok(())
-    }
-
-    fn watch(&self) -> watch::Receiver<Revision> {
-        self.latest.subscribe()
     }
 
     fn kind(&self) -> &'static str {
@@ -245,7 +221,6 @@ mod tests {
         let store = EmbeddedStore::open(dir.path()).unwrap();
         let kept = Record { key: "a/1".into(), version: revision, value: b"x".to_vec() };
         assert_eq!(store.list("a/").unwrap(), (vec![kept], revision));
-        assert_eq!(*store.watch().borrow(), revision);
     }
 
     #[test]

@@ -17,8 +17,6 @@ pub mod record;
 
 use std::path::PathBuf;
 
-use tokio::sync::watch;
-
 pub use embedded::EmbeddedStore;
 pub use identity::identity;
 
@@ -58,10 +56,6 @@ pub trait Store: Send + Sync {
     /// When it still cannot be used; it can be tried again.
     fn reopen(&self) -> Result<(), StoreError>;
 
-    /// The latest revision, now and at every commit. A slow receiver sees only
-    /// the last one.
-    fn watch(&self) -> watch::Receiver<Revision>;
-
     /// One word that names the kind of store.
     fn kind(&self) -> &'static str;
 }
@@ -100,6 +94,14 @@ pub enum StoreError {
         expected: Option<Revision>,
         /// The version there.
         found: Option<Revision>,
+    },
+    /// Somebody else wrote in between, so what is known of the store is not what it holds.
+    #[error("the store is at revision {found}, where {expected} would follow from the writes of this vpcepd")]
+    Moved {
+        /// The revision that would follow.
+        expected: Revision,
+        /// The revision there is.
+        found: Revision,
     },
     /// Another process has the store open.
     #[error("cannot open {}: another vpcepd uses this state directory", path.display())]
