@@ -8,7 +8,7 @@
 //! requests look to [`crate::api`].
 //!
 //! ```text
-//!  api --write(op)--> [check] --> store.commit --> state --> answer
+//!  api --write(op)--> [check] --> store.commit --> state --> audit log --> answer
 //!                                     |
 //!                                  revision --wakes--> reconcile: desired() -> data plane -> report()
 //!                                                                                              |
@@ -43,6 +43,7 @@ pub use derive::servers;
 pub use error::ControlError;
 pub use state::{Scope, State, Tx};
 
+use crate::audit::{AuditLog, Author};
 use crate::model::{Region, Timestamp};
 use crate::reconcile::desired::{Desired, Report};
 use crate::store::record::{Home, HomeId, RecordError};
@@ -57,6 +58,7 @@ pub struct Controller {
     /// who holds the state.
     store_failure: Mutex<Option<String>>,
     passes: watch::Sender<Passes>,
+    audit: Option<AuditLog>,
 }
 
 /// What is known of the reconcile passes since this controller started.
@@ -127,7 +129,7 @@ impl Controller {
             None => {
                 let mut tx = Tx::new(&state, Timestamp::now());
                 tx.put(&Home { region });
-                let (writes, pending) = tx.finish();
+                let (writes, _, pending) = tx.finish();
                 let revision = store.commit(&writes)?;
                 pending.apply(&mut state, revision);
             }
@@ -137,7 +139,14 @@ impl Controller {
             state: Mutex::new(state),
             store_failure: Mutex::default(),
             passes: watch::Sender::new(Passes::default()),
+            audit: None,
         })
+    }
+
+    /// The same controller, which records what changes from now on.
+    #[must_use]
+    pub fn with_audit(self, log: AuditLog) -> Self {
+        Self { audit: Some(log), ..self }
     }
 
     /// Answers a question about the state.
@@ -145,8 +154,7 @@ impl Controller {
         question(&self.lock())
     }
 
-    /// Does an operation. When this returns its changes are durable and
-    /// visible, or there are none. Blocks while the store writes.
+    /// Does an operation of the controller itself; see [`Controller::write_by`].
     ///
     /// # Errors
     /// What the operation or the store refuses.
@@ -154,14 +162,33 @@ impl Controller {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
     ) -> Result<Written<T>, ControlError> {
+        self.write_by(&Author::vpcepd(), operation)
+    }
+
+    /// Does an operation that `author` has asked for. When this returns its changes
+    /// are durable, visible and in the audit log, or there are none. Blocks while
+    /// the store writes.
+    ///
+    /// # Errors
+    /// What the operation or the store refuses.
+    pub fn write_by<T>(
+        &self,
+        author: &Author,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
+    ) -> Result<Written<T>, ControlError> {
         let mut state = self.lock();
         self.recover(&mut state)?;
-        let mut tx = Tx::new(&state, Timestamp::now());
+        let now = Timestamp::now();
+        let mut tx = Tx::new(&state, now);
         let value = operation(&mut tx)?;
-        let (writes, pending) = tx.finish();
+        let (writes, changes, pending) = tx.finish();
         if !writes.is_empty() {
             let revision = self.store.commit(&writes).inspect_err(|error| self.note_failure(error))?;
             pending.apply(&mut state, revision);
+            // Under the lock of the state: lines come in the order of revisions.
+            if let Some(audit) = &self.audit {
+                audit.committed(now, author, revision, changes);
+            }
         }
         Ok(Written { value, version: state.revision })
     }
@@ -257,6 +284,12 @@ impl Controller {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Revision> {
         self.store.watch()
+    }
+
+    /// The audit log, if there is one.
+    #[must_use]
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.audit.as_ref()
     }
 
     /// One word that names the kind of store.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::ControlError;
 use super::index::{Index, Indexed};
+use crate::audit::{Action, Change};
 use crate::model::{
     Account, Attachment, AttachmentId, Backend, DomainId, Endpoint, FullName, ProjectId, Quotas, Region,
     Service, ServiceId, Subnet, Timestamp, TokenHash, Vpc,
@@ -286,6 +287,13 @@ where
 
 type Apply = Box<dyn FnOnce(&mut State, Revision) + Send>;
 
+/// One change on its way: for the store, for the state, and for the audit log.
+struct Staged {
+    write: Write,
+    apply: Apply,
+    change: Option<Change>,
+}
+
 /// An operation in progress: the state it sees, and what it is going to change.
 ///
 /// Changes are not visible in [`Tx::state`] before they are durable.
@@ -294,14 +302,14 @@ pub struct Tx<'a> {
     pub state: &'a State,
     /// The time of the operation.
     pub now: Timestamp,
-    changes: BTreeMap<String, (Write, Apply)>,
+    staged: BTreeMap<String, Staged>,
 }
 
 impl<'a> Tx<'a> {
     /// An operation that has changed nothing yet.
     #[must_use]
     pub fn new(state: &'a State, now: Timestamp) -> Self {
-        Self { state, now, changes: BTreeMap::new() }
+        Self { state, now, staged: BTreeMap::new() }
     }
 
     /// Makes or replaces an object.
@@ -309,13 +317,13 @@ impl<'a> Tx<'a> {
     where
         T::Id: Send,
     {
-        let (id, value, object) = (object.id(), record::encode(object), object.clone());
+        let (id, own) = (object.id(), object.clone());
         let apply = move |state: &mut State, version| {
             remove::<T>(state, id);
-            object.enter(&mut state.index);
-            T::table_mut(state).0.insert(id, Row { version, value: object });
+            own.enter(&mut state.index);
+            T::table_mut(state).0.insert(id, Row { version, value: own });
         };
-        self.change::<T>(id, Some(value), Box::new(apply));
+        self.stage(id, Some(object), Box::new(apply));
     }
 
     /// Removes an object.
@@ -326,23 +334,51 @@ impl<'a> Tx<'a> {
         let apply = move |state: &mut State, _| {
             remove::<T>(state, id);
         };
-        self.change::<T>(id, None, Box::new(apply));
+        self.stage::<T>(id, None, Box::new(apply));
     }
 
-    fn change<T: Tabled>(&mut self, id: T::Id, value: Option<Vec<u8>>, apply: Apply)
+    fn stage<T: Tabled>(&mut self, id: T::Id, after: Option<&T>, apply: Apply)
     where
         T::Id: Send,
     {
         let key = T::key(id);
-        let expected = T::table(self.state).0.get(&id).map(|row| row.version);
-        self.changes.insert(key.clone(), (Write { key, expected, value }, apply));
+        let before = T::table(self.state).0.get(&id);
+        let write = Write {
+            key: key.clone(),
+            expected: before.map(|row| row.version),
+            value: after.map(record::encode),
+        };
+        let change = audited(before.map(|row| &row.value), after);
+        self.staged.insert(key, Staged { write, apply, change });
     }
 
-    /// What to write, and what to do with the state once it is written.
-    pub(super) fn finish(self) -> (Vec<Write>, Pending) {
-        let (writes, applies) = self.changes.into_values().unzip();
-        (writes, Pending(applies))
+    /// What to write, what the audit log has of it, and what to do with the state
+    /// once it is written.
+    pub(super) fn finish(self) -> (Vec<Write>, Vec<Change>, Pending) {
+        let mut parts = (Vec::new(), Vec::new(), Pending(Vec::new()));
+        for Staged { write, apply, change } in self.staged.into_values() {
+            parts.0.push(write);
+            parts.1.extend(change);
+            parts.2.0.push(apply);
+        }
+        parts
     }
+}
+
+/// What the audit log has of a change; nothing when the kind is bookkeeping, or
+/// what never was is removed.
+fn audited<T: Tabled>(before: Option<&T>, after: Option<&T>) -> Option<Change>
+where
+    T::Id: Send,
+{
+    let id = after.or(before)?.audited_as();
+    let action = match (before, after) {
+        (None, _) => Action::Create,
+        (Some(_), Some(_)) => Action::Update,
+        (Some(_), None) => Action::Delete,
+    };
+    let (before, after) = (before.and_then(T::audited), after.and_then(T::audited));
+    (before.is_some() || after.is_some()).then(|| Change { action, kind: T::KIND.into(), id, before, after })
 }
 
 /// Changes that are on their way to the store.
