@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::audit::Retention;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
 use crate::model::{Cidr, ModelError, Region};
 
@@ -83,6 +84,12 @@ struct Options {
     /// How long a source port rests before it is used again [default: 120]
     #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
     port_rest_secs: Option<u32>,
+    /// Size at which the audit log is put aside, MiB [default: 64]
+    #[arg(long, env = "VPCEP_AUDIT_MAX_MIB", value_name = "MIB")]
+    audit_max_mib: Option<u32>,
+    /// Audit logs put aside that are kept [default: 10]
+    #[arg(long, env = "VPCEP_AUDIT_FILES", value_name = "N")]
+    audit_files: Option<u32>,
     /// What is logged, such as info, debug or vpcep=debug,info [default: info]
     #[arg(long, env = "VPCEP_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -101,6 +108,8 @@ pub struct Settings {
     pub region: Region,
     /// What is logged.
     pub log: String,
+    /// How much of the audit log is kept.
+    pub audit: Retention,
     /// The data plane's part.
     pub datapath: DatapathSettings,
 }
@@ -188,6 +197,8 @@ impl Options {
             tcp_time_wait_secs: self.tcp_time_wait_secs.or(file.tcp_time_wait_secs),
             tcp_reset_secs: self.tcp_reset_secs.or(file.tcp_reset_secs),
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
+            audit_max_mib: self.audit_max_mib.or(file.audit_max_mib),
+            audit_files: self.audit_files.or(file.audit_files),
             log: self.log.or(file.log),
         }
     }
@@ -203,6 +214,10 @@ impl Options {
             listen,
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
             log: self.log.unwrap_or_else(|| "info".into()),
+            audit: Retention {
+                max_bytes: u64::from(positive("audit-max-mib", self.audit_max_mib, 64)?) << 20,
+                files: positive("audit-files", self.audit_files, 10)?,
+            },
             datapath: DatapathSettings {
                 owner: 0,
                 kind: self.datapath.unwrap_or_default(),
@@ -280,6 +295,7 @@ mod tests {
         assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
         assert_eq!(settings.datapath.snat_range.to_string(), "198.19.128.0/26");
         assert_eq!(settings.datapath.timeouts, Timeouts::default());
+        assert_eq!(settings.audit, Retention { max_bytes: 64 << 20, files: 10 });
     }
 
     #[test]
@@ -309,6 +325,8 @@ mod tests {
             (&["--snat-range", "198.19.128.1/26"][..], "the network is 198.19.128.0/26"),
             (&["--max-endpoints", "0"][..], "bad setting max-endpoints 0"),
             (&["--tcp-reset-secs", "0"][..], "bad setting tcp-reset-secs 0"),
+            (&["--audit-max-mib", "0"][..], "bad setting audit-max-mib 0"),
+            (&["--audit-files", "0"][..], "bad setting audit-files 0"),
             (&["--region", "a.b"][..], "bad setting region"),
         ] {
             let error = settings(args).unwrap_err();

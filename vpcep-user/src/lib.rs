@@ -5,6 +5,7 @@
 //! ([`datapath`]). [`api`] is the only way in from outside.
 
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -26,6 +26,9 @@ pub enum ApiError {
     /// The data plane could not be read.
     #[error("cannot read the data plane")]
     Datapath(#[from] DatapathError),
+    /// The audit log could not be read.
+    #[error("cannot read the audit log")]
+    AuditLog(#[source] std::io::Error),
     /// A handler came to an unexpected end.
     #[error("the request came to an unexpected end")]
     Panicked(#[source] tokio::task::JoinError),
@@ -123,7 +126,9 @@ impl ApiError {
     fn status_and_code(&self) -> (u16, &'static str) {
         match self {
             Self::Control(error) => control(error),
-            Self::Datapath(_) | Self::Panicked(_) | Self::NotApplied { .. } => (500, "0001"),
+            Self::Datapath(_) | Self::AuditLog(_) | Self::Panicked(_) | Self::NotApplied { .. } => {
+                (500, "0001")
+            }
             Self::Unauthenticated => (401, "0003"),
             Self::Forbidden(_) => (403, "0004"),
             Self::NoRoute => (404, "0005"),
@@ -244,6 +249,10 @@ fn model(error: &ModelError) -> &'static str {
 #[derive(Clone)]
 pub struct Detail(pub Arc<str>);
 
+/// The code of an error, on its way to the audit log.
+#[derive(Clone)]
+pub struct Code(pub String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
@@ -258,9 +267,11 @@ impl IntoResponse for ApiError {
             }
             _ => Chain(&self).to_string(),
         };
-        let body = json!({"error_code": format!("EndPoint.{code}"), "error_msg": message});
+        let code = format!("EndPoint.{code}");
+        let body = json!({"error_code": code, "error_msg": message});
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
+        response.extensions_mut().insert(Code(code));
         if status >= 500 {
             let detail = match &self {
                 Self::NotApplied { version } => format!("version {version} is {self}"),

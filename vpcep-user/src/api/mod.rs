@@ -16,10 +16,11 @@
 //! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
 //! | `/operator/v1/accounts` | `accounts.rs` |
 //! | `/operator/v1/attachments` | `attachments.rs` |
+//! | `GET /operator/v1/audit` | `audit_log.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
 //! Every request passes `serve.rs` (connections and their limits), `audit.rs` (its
-//! id, and its line in the log) and `unread.rs` (what is left of its body).
+//! id, and its lines in the logs) and `unread.rs` (what is left of its body).
 //!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.
@@ -29,6 +30,7 @@
 mod accounts;
 mod attachments;
 mod audit;
+mod audit_log;
 mod auth;
 mod backends;
 mod connections;
@@ -50,12 +52,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use tracing::warn;
 
-use crate::controller::{ControlError, Controller, State, Tx};
+use crate::controller::{ControlError, Controller, State, Tx, Written};
 use crate::datapath::Datapath;
 use crate::model::connection::Effect;
 use error::ApiError;
@@ -112,7 +114,16 @@ impl App {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.blocking(move |app| Ok(app.controller.write(operation)?.value)).await
+        Ok(self.commit(operation).await?.value)
+    }
+
+    /// Commits an operation in the name of whoever has asked for it.
+    async fn commit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<Written<T>, ApiError> {
+        let author = audit::author();
+        self.blocking(move |app| Ok(app.controller.write_by(&author, operation)?)).await
     }
 
     /// Does an operation and, when its effect says so, waits for the data plane
@@ -123,7 +134,7 @@ impl App {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<(T, Effect), ControlError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
+        let written = self.commit(operation).await?;
         let (value, effect) = written.value;
         if effect == Effect::Reconcile && !self.controller.covered(written.version, COVER_WAIT).await {
             return Err(ApiError::NotApplied { version: written.version });
@@ -138,7 +149,7 @@ impl App {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let written = self.blocking(move |app| Ok(app.controller.write(operation)?)).await?;
+        let written = self.commit(operation).await?;
         if !self.controller.covered(written.version, COVER_WAIT).await {
             warn!(version = written.version, "answered before the data plane had the new object");
         }
@@ -158,7 +169,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(unread::read_away))
-        .layer(from_fn(audit::identify))
+        .layer(from_fn_with_state(app.clone(), audit::identify))
         .with_state(app)
 }
 
@@ -210,6 +221,7 @@ fn operators() -> Router<App> {
         .route("/operator/v1/quotas", put(quotas::set))
         .route("/operator/v1/endpoints/{id}", put(operator::set_refusal))
         .route("/operator/v1/status", get(operator::status))
+        .route("/operator/v1/audit", get(audit_log::list))
 }
 
 /// The answer of a deletion.

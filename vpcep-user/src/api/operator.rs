@@ -70,6 +70,10 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Valu
             });
             (ids, json!({"region": state.region.as_str(), "counts": counts, "store": store}))
         });
+        status["audit"] = app.controller.audit().map_or(
+            Value::Null,
+            |log| json!({"path": log.path().display().to_string(), "error": log.failure()}),
+        );
         let passes = app.controller.passes();
         status["version"] = env!("CARGO_PKG_VERSION").into();
         status["uptime_secs"] = app.started.elapsed().as_secs().into();

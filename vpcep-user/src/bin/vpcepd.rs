@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use vpcep::api::serve::{Limits, serve};
 use vpcep::api::{self, App, Door};
+use vpcep::audit::AuditLog;
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
 use vpcep::store::EmbeddedStore;
@@ -59,7 +60,10 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let store = EmbeddedStore::open(&settings.state_dir)?;
     settings.datapath.owner = store::identity(&settings.state_dir)
         .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
-    let controller = Arc::new(Controller::load(Arc::new(store), settings.region.clone())?);
+    let audit = AuditLog::open(&settings.state_dir, settings.audit)
+        .with_context(|| format!("cannot open the audit log in {}", settings.state_dir.display()))?;
+    let controller = Controller::load(Arc::new(store), settings.region.clone())?.with_audit(audit);
+    let controller = Arc::new(controller);
     let datapath = datapath::open(&settings.datapath)?;
     let socket_path = settings.run_dir.join("vpcepd.sock");
     let socket = listen_on_socket(&settings.run_dir, &socket_path)?;

@@ -26,6 +26,7 @@ use tracing::{error, info};
 use super::error::ControlError;
 use super::state::{Done, State, Tx};
 use super::{LoadError, Written, load_state};
+use crate::audit::{AuditLog, Author, Change};
 use crate::model::{Region, Timestamp};
 use crate::store::{Revision, Store, StoreError, Write};
 use crate::telemetry::Chain;
@@ -40,6 +41,7 @@ pub struct Ledger {
     turn: Mutex<()>,
     /// Why the store has failed, until it has been opened again.
     failure: Mutex<Option<String>>,
+    audit: Option<AuditLog>,
 }
 
 /// What became of a batch.
@@ -52,6 +54,8 @@ struct Draft {
     next: Revision,
     /// What has gathered since the last commit began.
     batch: BTreeMap<String, Write>,
+    /// Who has contributed what to it, in order.
+    trail: Vec<Deed>,
     /// Whether the state has changed since the last commit began.
     is_changed: bool,
     /// Of the batch that has the latest change: the one gathering, or the one
@@ -59,15 +63,29 @@ struct Draft {
     outcome: Arc<Outcome>,
 }
 
+/// What one operation has changed, for the audit log.
+struct Deed {
+    now: Timestamp,
+    author: Author,
+    changes: Vec<Change>,
+}
+
 impl Draft {
     /// A draft in which nothing is outstanding.
     fn of(state: State) -> Self {
         let outcome = Arc::new(Outcome::from(Ok(state.revision)));
-        Self { next: state.revision + 1, state, batch: BTreeMap::new(), is_changed: false, outcome }
+        Self {
+            next: state.revision + 1,
+            state,
+            batch: BTreeMap::new(),
+            trail: Vec::new(),
+            is_changed: false,
+            outcome,
+        }
     }
 
-    /// Adds what an operation has done.
-    fn add(&mut self, done: Done) {
+    /// Adds what an operation of `author` has done.
+    fn add(&mut self, now: Timestamp, author: &Author, done: Done) {
         if done.is_nothing() {
             return;
         }
@@ -75,7 +93,11 @@ impl Draft {
             self.outcome = Arc::default();
             self.is_changed = true;
         }
-        for write in done.apply(&mut self.state, self.next) {
+        let (writes, changes) = done.apply(&mut self.state, self.next);
+        if !writes.is_empty() {
+            self.trail.push(Deed { now, author: author.clone(), changes });
+        }
+        for write in writes {
             match self.batch.entry(write.key.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(write);
@@ -100,7 +122,18 @@ impl Ledger {
             draft: Mutex::new(Draft::of(state)),
             turn: Mutex::default(),
             failure: Mutex::default(),
+            audit: None,
         })
+    }
+
+    /// The same ledger, which records what changes from now on.
+    pub fn with_audit(self, log: AuditLog) -> Self {
+        Self { audit: Some(log), ..self }
+    }
+
+    /// The audit log, if there is one.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.audit.as_ref()
     }
 
     /// The last durable state.
@@ -114,20 +147,22 @@ impl Ledger {
     }
 
     /// Does an operation; when this returns, it and everything it has seen are
-    /// durable and published.
+    /// durable, in the audit log and published.
     ///
     /// # Errors
     /// What the operation or the store refuses.
     pub fn write<T>(
         &self,
+        author: &Author,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
     ) -> Result<Written<T>, ControlError> {
         let mut draft = self.draft();
         self.recover(&mut draft)?;
-        let mut tx = Tx::new(&draft.state, Timestamp::now());
+        let now = Timestamp::now();
+        let mut tx = Tx::new(&draft.state, now);
         let value = operation(&mut tx)?;
         let done = tx.finish();
-        draft.add(done);
+        draft.add(now, author, done);
         let outcome = Arc::clone(&draft.outcome);
         drop(draft);
         let version = self.settle(&outcome)?;
@@ -149,13 +184,13 @@ impl Ledger {
 
     /// Commits what has gathered. The caller has the turn.
     fn commit(&self) {
-        let (state, expected, batch, outcome) = {
+        let (state, expected, batch, trail, outcome) = {
             let mut draft = self.draft();
             draft.is_changed = false;
-            let batch = std::mem::take(&mut draft.batch);
+            let (batch, trail) = (std::mem::take(&mut draft.batch), std::mem::take(&mut draft.trail));
             let expected = draft.next;
             draft.next += Revision::from(!batch.is_empty());
-            (draft.state.clone(), expected, batch, Arc::clone(&draft.outcome))
+            (draft.state.clone(), expected, batch, trail, Arc::clone(&draft.outcome))
         };
         let writes: Vec<Write> = batch.into_values().collect();
         let result = if writes.is_empty() { Ok(state.revision) } else { self.store_all(&writes) };
@@ -163,6 +198,11 @@ impl Ledger {
         match &result {
             Ok(revision) => {
                 let found = *revision;
+                if let Some(audit) = &self.audit {
+                    trail
+                        .into_iter()
+                        .for_each(|deed| audit.committed(deed.now, &deed.author, found, deed.changes));
+                }
                 self.publish(State { revision: found, ..state });
                 if !writes.is_empty() && found != expected {
                     self.discard(&Arc::new(StoreError::Moved { expected, found }));

@@ -8,7 +8,7 @@
 //! requests look to [`crate::api`].
 //!
 //! ```text
-//!  api --write(op)--> [check] --> store.commit --> state --> answer
+//!  api --write(op)--> [check] --> store.commit --> state --> audit log --> answer
 //!                                     |
 //!                                  revision --wakes--> reconcile: desired() -> data plane -> report()
 //!                                                                                              |
@@ -44,6 +44,7 @@ pub use error::ControlError;
 use ledger::Ledger;
 pub use state::{Scope, State, Tx};
 
+use crate::audit::{AuditLog, Author};
 use crate::model::{Region, Timestamp};
 use crate::reconcile::desired::{Desired, Report};
 use crate::store::record::{Home, HomeId, RecordError};
@@ -124,7 +125,7 @@ impl Controller {
                 return Err(LoadError::Region { kept: kept.clone(), given: region });
             }
             None => {
-                ledger.write(|tx| {
+                ledger.write(&Author::vpcepd(), |tx| {
                     tx.put(&Home { region });
                     Ok(())
                 })?;
@@ -133,13 +134,18 @@ impl Controller {
         Ok(Self { ledger, passes: watch::Sender::new(Passes::default()) })
     }
 
+    /// The same controller, which records what changes from now on.
+    #[must_use]
+    pub fn with_audit(self, log: AuditLog) -> Self {
+        Self { ledger: self.ledger.with_audit(log), ..self }
+    }
+
     /// Answers a question about what is durable.
     pub fn read<T>(&self, question: impl FnOnce(&State) -> T) -> T {
         question(&self.ledger.state())
     }
 
-    /// Does an operation. When this returns its changes are durable and
-    /// visible, or there are none. Blocks while the store writes.
+    /// Does an operation of the controller itself; see [`Controller::write_by`].
     ///
     /// # Errors
     /// What the operation or the store refuses.
@@ -147,7 +153,21 @@ impl Controller {
         &self,
         operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
     ) -> Result<Written<T>, ControlError> {
-        self.ledger.write(operation)
+        self.write_by(&Author::vpcepd(), operation)
+    }
+
+    /// Does an operation that `author` has asked for. When this returns its changes
+    /// are durable, visible and in the audit log, or there are none. Blocks while
+    /// the store writes.
+    ///
+    /// # Errors
+    /// What the operation or the store refuses.
+    pub fn write_by<T>(
+        &self,
+        author: &Author,
+        operation: impl FnOnce(&mut Tx<'_>) -> Result<T, ControlError>,
+    ) -> Result<Written<T>, ControlError> {
+        self.ledger.write(author, operation)
     }
 
     /// Why the store has failed and takes no writes; `None` when all is well.
@@ -211,6 +231,12 @@ impl Controller {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.ledger.watch()
+    }
+
+    /// The audit log, if there is one.
+    #[must_use]
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.ledger.audit()
     }
 
     /// One word that names the kind of store.

@@ -7,6 +7,7 @@ use imbl::OrdMap;
 
 use super::error::ControlError;
 use super::index::{Index, Indexed};
+use crate::audit::{Action, Change};
 use crate::model::{
     Account, Attachment, AttachmentId, Backend, DomainId, Endpoint, FullName, ProjectId, Quotas, Region,
     Service, ServiceId, Subnet, Timestamp, TokenHash, Vpc,
@@ -289,6 +290,13 @@ where
 
 type Apply = Box<dyn FnOnce(&mut State, Revision) + Send>;
 
+/// One change on its way: for the store, for the state, and for the audit log.
+struct Staged {
+    write: Write,
+    apply: Apply,
+    change: Option<Change>,
+}
+
 /// An operation in progress: the state it sees, and what it is going to change.
 ///
 /// Changes are not visible in [`Tx::state`], and nowhere if the operation is
@@ -298,7 +306,7 @@ pub struct Tx<'a> {
     pub state: &'a State,
     /// The time of the operation.
     pub now: Timestamp,
-    changes: BTreeMap<String, (Write, Apply)>,
+    staged: BTreeMap<String, Staged>,
     attachment_states: Option<BTreeMap<AttachmentId, AttachmentState>>,
 }
 
@@ -306,7 +314,7 @@ impl<'a> Tx<'a> {
     /// An operation that has changed nothing yet.
     #[must_use]
     pub fn new(state: &'a State, now: Timestamp) -> Self {
-        Self { state, now, changes: BTreeMap::new(), attachment_states: None }
+        Self { state, now, staged: BTreeMap::new(), attachment_states: None }
     }
 
     /// Makes or replaces an object.
@@ -314,13 +322,13 @@ impl<'a> Tx<'a> {
     where
         T::Id: Send,
     {
-        let (id, value, object) = (object.id(), record::encode(object), object.clone());
+        let (id, own) = (object.id(), object.clone());
         let apply = move |state: &mut State, version| {
             remove::<T>(state, id);
-            object.enter(&mut state.index);
-            T::table_mut(state).0.insert(id, Arc::new(Row { version, value: object }));
+            own.enter(&mut state.index);
+            T::table_mut(state).0.insert(id, Arc::new(Row { version, value: own }));
         };
-        self.change::<T>(id, Some(value), Box::new(apply));
+        self.stage(id, Some(object), Box::new(apply));
     }
 
     /// Removes an object.
@@ -331,16 +339,22 @@ impl<'a> Tx<'a> {
         let apply = move |state: &mut State, _| {
             remove::<T>(state, id);
         };
-        self.change::<T>(id, None, Box::new(apply));
+        self.stage::<T>(id, None, Box::new(apply));
     }
 
-    fn change<T: Tabled>(&mut self, id: T::Id, value: Option<Vec<u8>>, apply: Apply)
+    fn stage<T: Tabled>(&mut self, id: T::Id, after: Option<&T>, apply: Apply)
     where
         T::Id: Send,
     {
         let key = T::key(id);
-        let expected = T::table(self.state).0.get(&id).map(|row| row.version);
-        self.changes.insert(key.clone(), (Write { key, expected, value }, apply));
+        let before = T::table(self.state).0.get(&id);
+        let write = Write {
+            key: key.clone(),
+            expected: before.map(|row| row.version),
+            value: after.map(record::encode),
+        };
+        let change = audited(before.map(|row| &row.value), after);
+        self.staged.insert(key, Staged { write, apply, change });
     }
 
     /// Takes note of what a pass said of the attachments. It is not stored.
@@ -352,35 +366,53 @@ impl<'a> Tx<'a> {
 
     /// What the operation has done, free of the state it has seen.
     pub(super) fn finish(self) -> Done {
-        Done { changes: self.changes, attachment_states: self.attachment_states }
+        Done { staged: self.staged, attachment_states: self.attachment_states }
     }
+}
+
+/// What the audit log has of a change; nothing when the kind is bookkeeping, or
+/// what never was is removed.
+fn audited<T: Tabled>(before: Option<&T>, after: Option<&T>) -> Option<Change>
+where
+    T::Id: Send,
+{
+    let id = after.or(before)?.audited_as();
+    let action = match (before, after) {
+        (None, _) => Action::Create,
+        (Some(_), Some(_)) => Action::Update,
+        (Some(_), None) => Action::Delete,
+    };
+    let (before, after) = (before.and_then(T::audited), after.and_then(T::audited));
+    (before.is_some() || after.is_some()).then(|| Change { action, kind: T::KIND.into(), id, before, after })
 }
 
 /// What an operation has done, on its way to a state and the store.
 pub(super) struct Done {
-    changes: BTreeMap<String, (Write, Apply)>,
+    staged: BTreeMap<String, Staged>,
     attachment_states: Option<BTreeMap<AttachmentId, AttachmentState>>,
 }
 
 impl Done {
     /// Whether nothing changes.
     pub(super) fn is_nothing(&self) -> bool {
-        self.changes.is_empty() && self.attachment_states.is_none()
+        self.staged.is_empty() && self.attachment_states.is_none()
     }
 
-    /// Changes the state the operation has seen, and answers what to store;
-    /// `revision` is the one it will be stored with.
-    pub(super) fn apply(self, state: &mut State, revision: Revision) -> Vec<Write> {
+    /// Changes the state the operation has seen. Answers what to store, and what
+    /// the audit log has of it; `revision` is the one it will be stored with.
+    pub(super) fn apply(self, state: &mut State, revision: Revision) -> (Vec<Write>, Vec<Change>) {
         if let Some(states) = self.attachment_states {
             state.attachment_states = Arc::new(states);
         }
-        if !self.changes.is_empty() {
+        if !self.staged.is_empty() {
             state.revision = revision;
         }
-        let (writes, applies): (Vec<Write>, Vec<Apply>) = self.changes.into_values().unzip();
-        for apply in applies {
+        let mut parts = (Vec::new(), Vec::new());
+        for Staged { write, apply, change } in self.staged.into_values() {
             apply(state, revision);
+            parts.0.push(write);
+            parts.1.extend(change);
         }
-        writes
+        parts
     }
 }

@@ -1,6 +1,7 @@
 //! Points in time, as the model keeps them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 /// A point in time: microseconds since 1970-01-01 UTC.
@@ -36,12 +37,33 @@ impl Timestamp {
     pub fn as_micros(self) -> u64 {
         self.0
     }
+
+    /// The same with its microseconds, `YYYY-MM-DDTHH:MM:SS.ffffffZ`: texts of
+    /// equal length, which sort as the times do.
+    #[must_use]
+    pub fn precise(self) -> impl fmt::Display {
+        humantime::format_rfc3339_micros(self.system_time())
+    }
+
+    fn system_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.0)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = ();
+
+    /// Reads RFC 3339 in UTC, with or without a fraction.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let time = humantime::parse_rfc3339(text).map_err(|_| ())?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| ())?;
+        Ok(Self::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(self.0);
-        humantime::format_rfc3339_seconds(time).fmt(f)
+        humantime::format_rfc3339_seconds(self.system_time()).fmt(f)
     }
 }
 
@@ -58,5 +80,6 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_micros(micros).to_string(), text);
         }
+        assert_eq!(Timestamp::from_micros(1).precise().to_string(), "1970-01-01T00:00:00.000001Z");
     }
 }

@@ -72,3 +72,132 @@ async fn a_change_leaves_a_line_of_who_did_what_and_no_secret() {
         }
     }
 }
+
+/// What the audit log has of a caller, oldest first.
+async fn recorded(operator: &super::Client, query: &str) -> Vec<Value> {
+    let answer = operator.get(&format!("/operator/v1/audit?{query}")).await;
+    assert_eq!(answer["unreadable"], 0);
+    answer["records"].as_array().unwrap().iter().rev().cloned().collect()
+}
+
+#[tokio::test]
+async fn a_change_is_recorded_with_who_asked_and_what_was_before_and_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me) = (world.operator(), world.account("me").await);
+    let service = me.service(true).await;
+    let path = format!("{}/{service}", super::SERVICES);
+    me.ok("PUT", &path, json!({"description": "new"})).await;
+    me.ok("DELETE", &path, Value::Null).await;
+    me.settle().await;
+
+    let records = recorded(&operator, &format!("object={service}")).await;
+    let seen: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let change = &record["changes"][0];
+            let description = |side: &str| change[side]["description"].clone();
+            let who = record["project_id"].as_str().or(record["from"].as_str()).unwrap();
+            (who, change["action"].as_str().unwrap(), description("before"), description("after"))
+        })
+        .collect();
+    let (me_id, old, new, none) = (me.project.as_str(), json!(""), json!("new"), Value::Null);
+    assert_eq!(
+        seen,
+        [
+            (me_id, "create", none.clone(), old.clone()),
+            ("vpcepd", "update", old.clone(), old.clone()),
+            (me_id, "update", old, new.clone()),
+            (me_id, "update", new.clone(), new.clone()),
+            ("vpcepd", "delete", new, none),
+        ]
+    );
+    let update = &records[2];
+    let path = path.replace("{p}", me_id);
+    for (field, value) in [
+        ("outcome", json!("done")),
+        ("role", json!("member")),
+        ("method", json!("PUT")),
+        ("path", json!(path)),
+        ("request_id", json!(update["request_id"].as_str().filter(|id| id.len() == 36).unwrap())),
+    ] {
+        assert_eq!(update[field], value, "{field} of {update}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_recorded_without_bodies_and_questions_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me) = (world.operator(), world.account("me").await);
+    let stranger = world.stranger(Some("hunter2"));
+    let before = recorded(&operator, "").await.len();
+    let cases = [
+        (&me, "POST", "/v1/{p}/vpcs", Some((400, "EndPoint.2002", json!("member")))),
+        (&me, "DELETE", "/operator/v1/accounts/me", Some((403, "EndPoint.0004", json!("member")))),
+        (&operator, "DELETE", "/operator/v1/accounts/x", Some((404, "EndPoint.0005", json!("operator")))),
+        (&stranger, "POST", "/v1/{p}/vpcs", Some((401, "EndPoint.0003", Value::Null))),
+        (&me, "GET", "/v1/{p}/vpcs/x", None),
+        (&stranger, "GET", "/v1/{p}/vpcs", None),
+    ];
+    for (client, method, path, _) in &cases {
+        client.call(method, path, json!({"vpc": {"cidr": "10.66.0.0/16"}})).await;
+    }
+    let records = recorded(&operator, "").await.split_off(before);
+    let seen: Vec<_> = records
+        .iter()
+        .map(|record| {
+            assert_eq!(record["outcome"], "refused");
+            (
+                record["status"].as_u64().unwrap(),
+                record["error_code"].as_str().unwrap(),
+                record["role"].clone(),
+            )
+        })
+        .collect();
+    let expected: Vec<_> = cases.into_iter().filter_map(|(.., expected)| expected).collect();
+    assert_eq!(seen, expected);
+    let text = std::fs::read_to_string(dir.path().join("audit.log")).unwrap();
+    assert!(!text.contains("10.66.0.0") && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn no_secret_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let operator = world.operator();
+    let made = operator.ok("POST", "/operator/v1/accounts", json!({"name": "acme"})).await;
+    let renewed = operator.ok("POST", "/operator/v1/accounts/acme/token", Value::Null).await;
+    let text = std::fs::read_to_string(dir.path().join("audit.log")).unwrap();
+    assert!(text.contains(made["domain_id"].as_str().unwrap()), "{text}");
+    let hash = |token: &Value| {
+        let hash = crate::model::TokenHash::of(token.as_str().unwrap());
+        serde_json::to_string(hash.as_bytes()).unwrap()
+    };
+    let texts = [&made["token"], &made["secret_key"], &renewed["token"]].map(|text| text.as_str().unwrap());
+    for secret in texts {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    for hash in [hash(&made["token"]), hash(&renewed["token"])] {
+        assert!(!text.contains(&hash), "{hash} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_the_operators_and_its_query_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me) = (world.operator(), world.account("me").await);
+    assert_eq!(me.refused("GET", "/operator/v1/audit", Value::Null).await, (403, "0004".into()));
+    for (query, code) in [("since=yesterday", "0002"), ("until=1", "0002"), ("limit=1001", "0006")] {
+        let refused = operator.refused("GET", &format!("/operator/v1/audit?{query}"), Value::Null).await;
+        assert_eq!(refused, (400, code.into()), "{query}");
+    }
+    me.vpc("10.0.0.0/24").await;
+    for named in ["me", &me.project, &me.domain] {
+        assert_eq!(recorded(&operator, &format!("account={named}")).await.len(), 2, "{named}");
+    }
+    assert!(recorded(&operator, "since=2999-01-01T00:00:00Z").await.is_empty());
+    assert_eq!(recorded(&operator, "limit=1").await[0]["changes"][0]["kind"], "vpc");
+    assert_eq!(operator.get("/operator/v1/status").await["audit"]["error"], Value::Null);
+}

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{App, Door, router};
+use crate::audit::{AuditLog, Retention};
 use crate::controller::Controller;
 use crate::datapath::fake::FakeDatapath;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
@@ -48,7 +49,9 @@ pub struct Client {
 impl World {
     pub fn open(dir: &Path) -> Self {
         let store = EmbeddedStore::open(dir).unwrap();
-        let controller = Arc::new(Controller::load(Arc::new(store), "eu".parse().unwrap()).unwrap());
+        let audit = AuditLog::open(dir, Retention { max_bytes: 1 << 20, files: 1 }).unwrap();
+        let controller = Controller::load(Arc::new(store), "eu".parse().unwrap()).unwrap().with_audit(audit);
+        let controller = Arc::new(controller);
         let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
             owner: 0,
             kind: DatapathKind::None,

@@ -69,7 +69,7 @@ impl Gate {
 
     fn create(&self, name: &str) -> Result<Revision, String> {
         let name = Name::new("name", name).unwrap();
-        let written = self.ledger.write(|tx| accounts::create(tx, name));
+        let written = self.ledger.write(&Author::vpcepd(), |tx| accounts::create(tx, name));
         written.map(|written| written.version).map_err(|error| error.to_string())
     }
 
@@ -149,21 +149,23 @@ fn an_operation_that_writes_nothing_waits_for_what_it_has_seen() {
     thread::scope(|scope| {
         let write = scope.spawn(|| gate.create("a"));
         gate.at_gate();
-        let look = scope.spawn(|| gate.ledger.write(|tx| Ok(tx.state.accounts.len())));
+        let look = scope.spawn(|| gate.ledger.write(&Author::vpcepd(), |tx| Ok(tx.state.accounts.len())));
         gate.until_drafted(1);
         gate.verdicts.send(Verdict::Pass).unwrap();
         write.join().unwrap().unwrap();
         let looked = look.join().unwrap().unwrap();
         assert_eq!((looked.value, looked.version), (1, 1));
         // Nothing outstanding: it commits nothing, or this would hang.
-        assert_eq!(gate.ledger.write(|tx| Ok(tx.state.revision)).unwrap().value, 1);
+        assert_eq!(gate.ledger.write(&Author::vpcepd(), |tx| Ok(tx.state.revision)).unwrap().value, 1);
     });
 }
 
 #[test]
 fn several_changes_of_one_object_in_a_batch_are_its_last() {
     let gate = Gate::new();
-    let change = |work: fn(&mut Tx<'_>) -> Result<(), ControlError>| gate.ledger.write(work).map(drop);
+    let change = |work: fn(&mut Tx<'_>) -> Result<(), ControlError>| {
+        gate.ledger.write(&Author::vpcepd(), work).map(drop)
+    };
     let create: fn(&mut Tx<'_>) -> _ = |tx| accounts::create(tx, Name::new("name", "a")?).map(drop);
     let delete: fn(&mut Tx<'_>) -> _ = |tx| accounts::delete(tx, "a");
     thread::scope(|scope| {

@@ -1,8 +1,9 @@
 //! Stored form of endpoints and their connections.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Stored;
+use super::{Stored, whole};
 use crate::model::connection::{Connection, Failure, State};
 use crate::model::{Endpoint, EndpointId, ModelError, Timestamp, Whitelist, parse_address};
 use crate::reconcile::desired::Refusal;
@@ -63,6 +64,10 @@ impl Stored for Endpoint {
 
     fn id(&self) -> EndpointId {
         self.id
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 

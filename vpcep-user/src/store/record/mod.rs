@@ -13,6 +13,7 @@ mod service;
 pub use owner::{HomeId, NumbersId, QuotaId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Record;
 use crate::model::{ModelError, ProjectId, QuotaChange, Region};
@@ -35,6 +36,23 @@ pub trait Stored: Sized {
     fn key(id: Self::Id) -> String {
         format!("{}{id}", Self::PREFIX)
     }
+
+    /// What the audit log shows of this object: [`whole`] for a kind without
+    /// secrets, a view of its own for others, nothing for bookkeeping. There is no
+    /// default, so that every kind says which it is.
+    fn audited(&self) -> Option<Value>;
+
+    /// What the audit log calls this object; another name where the id comes from
+    /// a secret.
+    fn audited_as(&self) -> String {
+        self.id().to_string()
+    }
+}
+
+/// The stored form as JSON, for kinds that hold no secret.
+fn whole<T: Stored>(object: &T) -> Option<Value> {
+    let form = serde_json::to_value(T::Form::from(object));
+    Some(form.expect("stored forms are plain structs with string keys"))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! Stored forms of VPCs, subnets, attachments and backends.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Stored;
+use super::{Stored, whole};
 use crate::model::{
     Attachment, AttachmentId, Backend, BackendId, BackendKind, Member, ModelError, Name, Port, Subnet,
     SubnetId, Timestamp, VlanId, Vpc, VpcId, parse_address,
@@ -29,6 +30,10 @@ impl Stored for Vpc {
 
     fn id(&self) -> VpcId {
         self.id
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 
@@ -82,6 +87,10 @@ impl Stored for Subnet {
 
     fn id(&self) -> SubnetId {
         self.id
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 
@@ -169,6 +178,10 @@ impl Stored for Attachment {
     fn id(&self) -> AttachmentId {
         self.id
     }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
+    }
 }
 
 impl From<&Attachment> for AttachmentForm {
@@ -235,6 +248,10 @@ impl Stored for Backend {
 
     fn id(&self) -> BackendId {
         self.id
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Home, Numbers, QuotaRecord, Stored};
+use super::{Home, Numbers, QuotaRecord, Stored, whole};
 use crate::model::{Account, DomainId, ModelError, Name, ProjectId, QuotaChange, Timestamp, TokenHash};
 
 /// See [`Account`].
@@ -28,6 +29,17 @@ impl Stored for Account {
 
     fn id(&self) -> DomainId {
         self.domain
+    }
+
+    fn audited(&self) -> Option<Value> {
+        let Account { domain, project, name, access_key, secret_key: _, token: _, created_at } = self;
+        Some(json!({
+            "domain": domain.to_string(),
+            "project": project.to_string(),
+            "name": name.as_str(),
+            "access_key": access_key,
+            "created_at": created_at.as_micros(),
+        }))
     }
 }
 
@@ -95,6 +107,10 @@ impl Stored for QuotaRecord {
     fn id(&self) -> QuotaId {
         QuotaId(self.project)
     }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
+    }
 }
 
 impl From<&QuotaRecord> for QuotaForm {
@@ -141,6 +157,10 @@ impl Stored for Numbers {
     fn id(&self) -> NumbersId {
         NumbersId
     }
+
+    fn audited(&self) -> Option<Value> {
+        None
+    }
 }
 
 impl From<&Numbers> for NumbersForm {
@@ -184,6 +204,10 @@ impl Stored for Home {
 
     fn id(&self) -> HomeId {
         HomeId
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Stored form of endpoint services.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Stored;
+use super::{Stored, whole};
 use crate::model::{
     BackendKind, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Service, ServiceId,
     ServiceStatus, Timestamp,
@@ -60,6 +61,10 @@ impl Stored for Service {
 
     fn id(&self) -> ServiceId {
         self.id
+    }
+
+    fn audited(&self) -> Option<Value> {
+        whole(self)
     }
 }
 
