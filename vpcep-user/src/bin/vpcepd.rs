@@ -17,10 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vpcep::api::serve::{Limits, serve};
-use vpcep::api::{self, App, Door};
+use vpcep::api::{self, Access, App, Door};
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
-use vpcep::store::EmbeddedStore;
+use vpcep::controller::identity::migrate::migrate;
+use vpcep::model::Timestamp;
+use vpcep::store::{EmbeddedStore, Vault};
 use vpcep::{datapath, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
@@ -59,6 +61,9 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let store = EmbeddedStore::open(&settings.state_dir)?;
     settings.datapath.owner = store::identity(&settings.state_dir)
         .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
+    let vault = Vault::open(&settings.key_file, &store)?;
+    migrate(&store, &vault, Timestamp::now(), settings.token_lifetime)?;
+    let access = Arc::new(Access::new(vault, settings.token_lifetime));
     let controller = Arc::new(Controller::load(Arc::new(store), settings.region.clone())?);
     let datapath = datapath::open(&settings.datapath)?;
     let socket_path = settings.run_dir.join("vpcepd.sock");
@@ -71,7 +76,9 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
-    let app = |door| api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), door));
+    let app = |door| {
+        api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
+    };
     let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, stopped.clone());
     let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, stopped);
     info!(address = %address, socket = %socket_path.display(), region = settings.region.as_str(), "listening");

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use super::identity::Identities;
 use super::runs::AddressRuns;
 use crate::model::{
-    Account, Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
+    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
 };
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
@@ -19,6 +20,8 @@ pub struct Index {
     markers: BTreeSet<u32>,
     by_service: BTreeSet<(ServiceId, EndpointId)>,
     by_project: BTreeMap<ProjectId, usize>,
+    /// Ways to accounts, users and their proofs.
+    pub identities: Identities,
 }
 
 impl Index {
@@ -93,4 +96,4 @@ macro_rules! not_indexed {
     };
 }
 
-not_indexed!(Account Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);
+not_indexed!(Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);
