@@ -45,6 +45,12 @@ struct Options {
     /// Where the state is kept [default: /var/lib/vpcep]
     #[arg(long, env = "VPCEP_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Key that seals secrets in the store, made when there is none [default: secrets.key in the state directory]
+    #[arg(long, env = "VPCEP_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// How long a token is worth something [default: 86400]
+    #[arg(long, env = "VPCEP_TOKEN_TTL_SECS", value_name = "SECS")]
+    token_ttl_secs: Option<u32>,
     /// Where the operator's socket vpcepd.sock is [default: /run/vpcep]
     #[arg(long, env = "VPCEP_RUN_DIR", value_name = "DIR")]
     run_dir: Option<PathBuf>,
@@ -102,6 +108,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the state is kept.
     pub state_dir: PathBuf,
+    /// The key that seals secrets in the store.
+    pub key_file: PathBuf,
+    /// How long a new token is worth something.
+    pub token_lifetime: Duration,
     /// Where the operator's socket is.
     pub run_dir: PathBuf,
     /// Region this controller serves.
@@ -184,6 +194,8 @@ impl Options {
             listen: self.listen.or(file.listen),
             insecure: self.insecure.or(file.insecure),
             state_dir: self.state_dir.or(file.state_dir),
+            key_file: self.key_file.or(file.key_file),
+            token_ttl_secs: self.token_ttl_secs.or(file.token_ttl_secs),
             run_dir: self.run_dir.or(file.run_dir),
             bpffs: self.bpffs.or(file.bpffs),
             region: self.region.or(file.region),
@@ -210,6 +222,8 @@ impl Options {
         }
         let timeouts = self.timeouts()?;
         let region = self.region.as_deref().unwrap_or("local");
+        let state_dir = self.state_dir.unwrap_or_else(|| "/var/lib/vpcep".into());
+        let token_ttl_secs = positive("token-ttl-secs", self.token_ttl_secs, 86_400)?;
         Ok(Settings {
             listen,
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
@@ -227,7 +241,9 @@ impl Options {
                 bpffs: self.bpffs.unwrap_or_else(|| "/sys/fs/bpf/vpcep".into()),
                 timeouts,
             },
-            state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/vpcep".into()),
+            key_file: self.key_file.unwrap_or_else(|| state_dir.join("secrets.key")),
+            token_lifetime: Duration::from_secs(token_ttl_secs.into()),
+            state_dir,
             run_dir: self.run_dir.unwrap_or_else(|| "/run/vpcep".into()),
         })
     }
@@ -291,6 +307,8 @@ mod tests {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8774");
         assert_eq!(settings.state_dir, Path::new("/var/lib/vpcep"));
+        assert_eq!(settings.key_file, Path::new("/var/lib/vpcep/secrets.key"));
+        assert_eq!(settings.token_lifetime, Duration::from_secs(86_400));
         assert_eq!(settings.region.as_str(), "local");
         assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
         assert_eq!(settings.datapath.snat_range.to_string(), "198.19.128.0/26");
@@ -327,6 +345,7 @@ mod tests {
             (&["--tcp-reset-secs", "0"][..], "bad setting tcp-reset-secs 0"),
             (&["--audit-max-mib", "0"][..], "bad setting audit-max-mib 0"),
             (&["--audit-files", "0"][..], "bad setting audit-files 0"),
+            (&["--token-ttl-secs", "0"][..], "bad setting token-ttl-secs 0"),
             (&["--region", "a.b"][..], "bad setting region"),
         ] {
             let error = settings(args).unwrap_err();

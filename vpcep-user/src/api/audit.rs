@@ -18,7 +18,7 @@ use http::{HeaderValue, Method, StatusCode};
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
-use super::auth::Caller;
+use super::auth::{Caller, Peer};
 use super::error::{Code, Detail};
 use super::{App, Door};
 use crate::audit::Author;
@@ -50,10 +50,14 @@ impl Asked {
         };
         match self.asker.0.get() {
             None => request,
-            Some(Caller::Operator) => Author { role: Some("operator".into()), ..request },
-            Some(Caller::Account { project }) => {
-                Author { role: Some("member".into()), project_id: Some(project.to_string()), ..request }
-            }
+            Some(Caller::Socket) => Author { role: Some("operator".into()), ..request },
+            Some(Caller::User(user)) => Author {
+                role: Some(user.role.to_string()),
+                user: Some(user.name.clone()),
+                account: Some(user.account.clone()),
+                project_id: Some(user.project.to_string()),
+                ..request
+            },
         }
     }
 }
@@ -85,11 +89,12 @@ pub async fn identify(Context(app): Context<App>, mut request: Request, next: Ne
     let asker = Asker::default();
     request.extensions_mut().insert(asker.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let from = match app.door {
-        Door::Socket => "socket",
-        Door::Tcp => "tcp",
+    let from = match (request.extensions().get::<Peer>(), app.door) {
+        (Some(Peer(address)), _) => address.to_string(),
+        (None, Door::Socket) => "socket".into(),
+        (None, Door::Tcp) => "tcp".into(),
     };
-    let asked = Asked { id: Uuid::new_v4().to_string(), method, path, from: from.into(), asker };
+    let asked = Asked { id: Uuid::new_v4().to_string(), method, path, from, asker };
     let mut response = ASKED.scope(asked.clone(), next.run(request)).await;
 
     let changes = !matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
+use super::auth::AuthError;
 use crate::controller::ControlError;
 use crate::datapath::DatapathError;
 use crate::model::ModelError;
@@ -40,9 +42,17 @@ pub enum ApiError {
         /// The version of the model that has the change.
         version: Revision,
     },
-    /// No token, or one nobody has.
-    #[error("the request carries no valid X-Auth-Token")]
-    Unauthenticated,
+    /// It is not known who is asking.
+    #[error(transparent)]
+    Auth(#[from] Arc<AuthError>),
+    /// A new password of a length it cannot have.
+    #[error("bad password: expected {min} to {max} characters")]
+    Password {
+        /// Fewest.
+        min: usize,
+        /// Most.
+        max: usize,
+    },
     /// The caller is known and may not.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -129,12 +139,12 @@ impl ApiError {
             Self::Datapath(_) | Self::AuditLog(_) | Self::Panicked(_) | Self::NotApplied { .. } => {
                 (500, "0001")
             }
-            Self::Unauthenticated => (401, "0003"),
+            Self::Auth(error) => auth(error),
             Self::Forbidden(_) => (403, "0004"),
             Self::NoRoute => (404, "0005"),
             Self::Method => (405, "1004"),
             Self::TooLarge => (413, "1004"),
-            Self::Body { .. } | Self::Unsupported { .. } => (400, "0002"),
+            Self::Body { .. } | Self::Unsupported { .. } | Self::Password { .. } => (400, "0002"),
             Self::Query => (400, "1004"),
             Self::Missing(field) => (400, missing(field)),
             Self::Field { field, .. } => (400, bad_field(field)),
@@ -144,6 +154,17 @@ impl ApiError {
             Self::EndpointCount { .. } => (400, "2031"),
             Self::NoPermissions => (400, "3036"),
         }
+    }
+}
+
+fn auth(error: &AuthError) -> (u16, &'static str) {
+    match error {
+        AuthError::NoProof | AuthError::Token | AuthError::Signature(_) | AuthError::AccessKey(_) => {
+            (401, "0003")
+        }
+        AuthError::TooMany { .. } => (400, "0022"),
+        AuthError::Body => (413, "1004"),
+        AuthError::Sealed(_) | AuthError::Panicked(_) => (500, "0001"),
     }
 }
 
@@ -200,7 +221,9 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::BackendElsewhere { .. } => (400, "3042"),
         ControlError::ServerKind { .. } => (400, "3021"),
         ControlError::PortClash { .. } => (400, "3044"),
-        ControlError::NameIsId { .. } => (400, "0002"),
+        ControlError::NameIsId { .. } | ControlError::OperatorElsewhere => (400, "0002"),
+        ControlError::TooManyKeys { .. } => (400, "1018"),
+        ControlError::NoSuchToken => (404, "0005"),
         ControlError::TooManyPermissions { .. } => (400, "3049"),
         ControlError::Exists { .. } => (409, "0002"),
         ControlError::Store(error) if is_conflict(error) => (409, "1004"),
@@ -240,6 +263,8 @@ fn model(error: &ModelError) -> &'static str {
         | ModelError::Vlan { .. }
         | ModelError::Name { .. }
         | ModelError::Description { .. }
+        | ModelError::Role { .. }
+        | ModelError::PasswordHash
         | ModelError::Weight { .. }
         | ModelError::Members { .. } => "0002",
     }
@@ -272,6 +297,11 @@ impl IntoResponse for ApiError {
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
         response.extensions_mut().insert(Code(code));
+        if let Self::Auth(error) = &self
+            && let AuthError::TooMany { retry_after } = **error
+        {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1));
+        }
         if status >= 500 {
             let detail = match &self {
                 Self::NotApplied { version } => format!("version {version} is {self}"),

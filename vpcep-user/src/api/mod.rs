@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod accounts;
 mod attachments;
 mod audit;
@@ -36,14 +37,17 @@ mod backends;
 mod connections;
 mod endpoints;
 pub mod error;
+mod failures;
 mod networks;
 mod observe;
 mod operator;
+mod password;
 mod permissions;
 mod quotas;
 mod request;
 pub mod serve;
 mod services;
+mod signature;
 mod unread;
 mod versions;
 
@@ -60,6 +64,7 @@ use tracing::warn;
 use crate::controller::{ControlError, Controller, State, Tx, Written};
 use crate::datapath::Datapath;
 use crate::model::connection::Effect;
+pub use access::Access;
 use error::ApiError;
 
 /// Largest body that is read.
@@ -70,9 +75,9 @@ const COVER_WAIT: Duration = Duration::from_secs(2);
 /// Through which door a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// The operator's socket: without a token the caller is the operator.
+    /// The operator's socket: without a proof the caller is the operator.
     Socket,
-    /// TCP: every caller shows a token.
+    /// TCP: every caller shows a token or signs.
     Tcp,
 }
 
@@ -81,6 +86,7 @@ pub enum Door {
 pub struct App {
     controller: Arc<Controller>,
     datapath: Arc<dyn Datapath>,
+    access: Arc<Access>,
     door: Door,
     started: Instant,
 }
@@ -88,8 +94,13 @@ pub struct App {
 impl App {
     /// An API over a controller and the data plane it drives.
     #[must_use]
-    pub fn new(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, door: Door) -> Self {
-        Self { controller, datapath, door, started: Instant::now() }
+    pub fn new(
+        controller: Arc<Controller>,
+        datapath: Arc<dyn Datapath>,
+        access: Arc<Access>,
+        door: Door,
+    ) -> Self {
+        Self { controller, datapath, access, door, started: Instant::now() }
     }
 
     /// Runs something that blocks.
@@ -167,6 +178,7 @@ pub fn router(app: App) -> Router {
         .merge(operators())
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(unread::read_away))
         .layer(from_fn_with_state(app.clone(), audit::identify))
@@ -216,6 +228,7 @@ fn operators() -> Router<App> {
         .route("/operator/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/operator/v1/accounts/{id}", get(accounts::show).delete(accounts::delete))
         .route("/operator/v1/accounts/{id}/token", post(accounts::renew_token))
+        .route("/operator/v1/accounts/{id}/tokens", axum::routing::delete(accounts::revoke_tokens))
         .route("/operator/v1/attachments", get(attachments::list).post(attachments::create))
         .route("/operator/v1/attachments/{id}", get(attachments::show).delete(attachments::delete))
         .route("/operator/v1/quotas", put(quotas::set))

@@ -122,7 +122,7 @@ pub async fn explain(
         port: Port::new("port", port.parse().map_err(|_| bad_port())?)?,
         protocol: params.get("protocol").map(str::parse::<Protocol>).transpose()?.unwrap_or_default(),
     };
-    let asker = Asker { scope, is_operator: caller == Caller::Operator };
+    let asker = Asker { scope, is_operator: caller.is_operator() };
     // States that move on by themselves are a pass behind the commit that moves them.
     let revision = app.read(|state| Ok(state.revision)).await?;
     app.controller.covered(revision, SETTLE_WAIT).await;

@@ -4,17 +4,23 @@
 //! Each listener has limits of its own: callers who use up those of TCP do not
 //! keep the operator from the socket.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, watch};
 use tracing::debug;
+
+use super::auth::Peer;
 
 /// What callers of one listener may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +39,27 @@ impl Limits {
     pub const SOCKET: Self = Self { connections: 64, headers_within: Duration::from_secs(10) };
 }
 
+/// Where a connection came from, as far as requests should know.
+pub trait Origin {
+    /// Its address, if it came over a network.
+    fn address(&self) -> Option<IpAddr>;
+}
+
+impl Origin for std::net::SocketAddr {
+    fn address(&self) -> Option<IpAddr> {
+        Some(self.ip())
+    }
+}
+
+impl Origin for tokio::net::unix::SocketAddr {
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
+}
+
 /// Answers callers of `listener` until `stop` turns true or its sender is gone,
 /// and then until those being answered have their answers.
-pub async fn serve<L: Listener>(
+pub async fn serve<L: Listener<Addr: Origin>>(
     mut listener: L,
     router: Router,
     limits: Limits,
@@ -51,11 +75,17 @@ pub async fn serve<L: Listener>(
             let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes the semaphore");
             (place, listener.accept().await)
         };
-        let (place, (stream, _)) = tokio::select! {
+        let (place, (stream, origin)) = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             next = next => next,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let (service, address) = (TowerToHyperService::new(router.clone()), origin.address());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(address) = address {
+                request.extensions_mut().insert(Peer(address));
+            }
+            service.call(request)
+        });
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

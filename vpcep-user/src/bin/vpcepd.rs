@@ -17,11 +17,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use vpcep::api::serve::{Limits, serve};
-use vpcep::api::{self, App, Door};
+use vpcep::api::{self, Access, App, Door};
 use vpcep::audit::AuditLog;
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
-use vpcep::store::EmbeddedStore;
+use vpcep::controller::identity::migrate::migrate;
+use vpcep::model::Timestamp;
+use vpcep::store::{EmbeddedStore, Vault};
 use vpcep::{datapath, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
@@ -60,6 +62,9 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let store = EmbeddedStore::open(&settings.state_dir)?;
     settings.datapath.owner = store::identity(&settings.state_dir)
         .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
+    let vault = Vault::open(&settings.key_file, &store)?;
+    migrate(&store, &vault, Timestamp::now(), settings.token_lifetime)?;
+    let access = Arc::new(Access::new(vault, settings.token_lifetime));
     let audit = AuditLog::open(&settings.state_dir, settings.audit)
         .with_context(|| format!("cannot open the audit log in {}", settings.state_dir.display()))?;
     let controller = Controller::load(Arc::new(store), settings.region.clone())?.with_audit(audit);
@@ -75,7 +80,9 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
-    let app = |door| api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), door));
+    let app = |door| {
+        api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
+    };
     let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, stopped.clone());
     let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, stopped);
     info!(address = %address, socket = %socket_path.display(), region = settings.region.as_str(), "listening");

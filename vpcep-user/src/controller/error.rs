@@ -245,6 +245,20 @@ pub enum ControlError {
         /// The name given.
         name: Name,
     },
+    /// An operator outside of the operator's own domain.
+    #[error(
+        "bad role \"operator\": only users of the operator's own account may have it, expected member or reader"
+    )]
+    OperatorElsewhere,
+    /// The user may not have more.
+    #[error("too many access keys: the user has {limit} of {limit}, delete one first")]
+    TooManyKeys {
+        /// The limit.
+        limit: usize,
+    },
+    /// A token that is worth nothing.
+    #[error("the token does not exist or has expired")]
+    NoSuchToken,
     /// The operator's project cannot be used here.
     #[error("project {id} not found")]
     NoSuchProject {

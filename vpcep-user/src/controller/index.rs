@@ -7,9 +7,10 @@ use std::net::Ipv4Addr;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::identity::Identities;
 use super::runs::AddressRuns;
 use crate::model::{
-    Account, Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
+    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
 };
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
@@ -20,6 +21,8 @@ pub struct Index {
     markers: OrdSet<u32>,
     by_service: OrdSet<(ServiceId, EndpointId)>,
     by_project: OrdMap<ProjectId, usize>,
+    /// Ways to accounts, users and their proofs.
+    pub identities: Identities,
 }
 
 impl Index {
@@ -94,4 +97,4 @@ macro_rules! not_indexed {
     };
 }
 
-not_indexed!(Account Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);
+not_indexed!(Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);

@@ -24,6 +24,7 @@ pub mod connections;
 mod derive;
 pub mod endpoints;
 pub mod error;
+pub mod identity;
 pub mod index;
 mod ledger;
 pub mod networks;

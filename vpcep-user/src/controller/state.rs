@@ -9,8 +9,8 @@ use super::error::ControlError;
 use super::index::{Index, Indexed};
 use crate::audit::{Action, Change};
 use crate::model::{
-    Account, Attachment, AttachmentId, Backend, DomainId, Endpoint, FullName, ProjectId, Quotas, Region,
-    Service, ServiceId, Subnet, Timestamp, TokenHash, Vpc,
+    AccessKey, Account, Attachment, AttachmentId, Backend, Endpoint, FullName, ProjectId, Quotas, Region,
+    Service, ServiceId, Subnet, Timestamp, Token, User, Vpc,
 };
 use crate::reconcile::desired::AttachmentState;
 use crate::store::record::{self, Home, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
@@ -181,6 +181,9 @@ macro_rules! tables {
 
 tables! {
     accounts: Account, "account";
+    users: User, "user";
+    keys: AccessKey, "access key";
+    tokens: Token, "token";
     vpcs: Vpc, "vpc";
     subnets: Subnet, "subnet";
     backends: Backend, "backend";
@@ -236,25 +239,6 @@ impl State {
     /// The endpoints of a service, by id.
     pub fn endpoints_of(&self, service: ServiceId) -> impl Iterator<Item = &Endpoint> {
         self.index.endpoints_of_service(service).filter_map(|id| self.endpoints.get(id))
-    }
-
-    /// The account whose token has this hash.
-    #[must_use]
-    pub fn account_of_token(&self, token: TokenHash) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.token == token)
-    }
-
-    /// The domain a project belongs to.
-    #[must_use]
-    pub fn domain_of(&self, project: ProjectId) -> DomainId {
-        let account = self.accounts.iter().find(|account| account.project == project);
-        account.map_or(DomainId::OPERATOR, |account| account.domain)
-    }
-
-    /// Whether a project exists.
-    #[must_use]
-    pub fn has_project(&self, project: ProjectId) -> bool {
-        project == ProjectId::OPERATOR || self.accounts.iter().any(|account| account.project == project)
     }
 
     /// The limits in force for a project.

@@ -133,6 +133,15 @@ pub enum ModelError {
         /// What was given.
         value: String,
     },
+    /// Not a role.
+    #[error("bad role \"{value}\": expected operator, member or reader")]
+    Role {
+        /// What was given.
+        value: String,
+    },
+    /// Not a hash of a password.
+    #[error("bad password hash: expected a PHC string of argon2id")]
+    PasswordHash,
     /// Not a weight.
     #[error("bad weight {value}: expected 1 to 100")]
     Weight {

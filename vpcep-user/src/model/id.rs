@@ -1,7 +1,7 @@
 //! Identifiers: one type per kind of object, so that none is taken for another.
 //!
-//! Objects are named by version-4 UUIDs, dashed and lower case. Domains and
-//! projects are named by the 32 hexadecimal digits of one, as the clouds whose
+//! Objects are named by version-4 UUIDs, dashed and lower case. Domains, projects
+//! and users are named by the 32 hexadecimal digits of one, as the clouds whose
 //! API this serves write them.
 
 use std::fmt;
@@ -75,13 +75,16 @@ macro_rules! owner_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The operator's own.
-            pub const OPERATOR: Self = Self(Uuid::nil());
-
             /// A new id nobody else has.
             #[must_use]
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
+            }
+
+            /// The id with these 128 bits.
+            #[must_use]
+            pub const fn from_u128(bits: u128) -> Self {
+                Self(Uuid::from_u128(bits))
             }
         }
 
@@ -150,6 +153,20 @@ owner_id! {
 owner_id! {
     /// Names an account's space for resources.
     ProjectId, "project id"
+}
+owner_id! {
+    /// Names a user of an account.
+    UserId, "user id"
+}
+
+impl DomainId {
+    /// The operator's own.
+    pub const OPERATOR: Self = Self(Uuid::nil());
+}
+
+impl ProjectId {
+    /// The operator's own.
+    pub const OPERATOR: Self = Self(Uuid::nil());
 }
 
 #[cfg(test)]

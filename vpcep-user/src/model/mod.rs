@@ -22,16 +22,19 @@ mod permission;
 mod port;
 mod prefix;
 mod quota;
+mod secret;
 mod service;
 mod time;
+mod user;
 
-pub use account::{Account, TokenHash};
+pub use account::Account;
 pub use backend::{Backend, BackendKind, Member};
 pub use connection::Connection;
 pub use endpoint::{Endpoint, MAX_WHITELIST, Whitelist, WhitelistEntry};
 pub use error::{ModelError, parse_address};
 pub use id::{
-    AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, ServiceId, SubnetId, VpcId,
+    AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, ServiceId, SubnetId, UserId,
+    VpcId,
 };
 pub use name::{Description, FullName, Name, Region, ServiceName};
 pub use network::{Attachment, InterfaceAddress, InterfaceName, Subnet, VlanId, Vpc};
@@ -39,5 +42,7 @@ pub use permission::{MAX_PERMISSIONS, Permission, PermissionEntry, PermissionKin
 pub use port::{MAX_PORTS, Port, PortMapping, PortMappings, Protocol};
 pub use prefix::Cidr;
 pub use quota::{QuotaChange, Quotas};
+pub use secret::Secret;
 pub use service::{Service, ServiceStatus};
 pub use time::Timestamp;
+pub use user::{AccessKey, AccessKeyId, PasswordHash, Role, Sealed, Token, TokenHash, User};

@@ -32,6 +32,12 @@ impl Timestamp {
         Self::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// The time this much later, at most the end of the year 9999.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self::from_micros(self.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+    }
+
     /// Microseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn as_micros(self) -> u64 {

@@ -35,7 +35,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in `dir`, making both when they are not there: the
     /// directory for its owner alone (0700), and so the file (0600), because it
-    /// holds the accounts' secret keys.
+    /// holds hashes of passwords and sealed secret keys.
     ///
     /// # Errors
     /// When another process has it open, it has another format, or the file

@@ -1,7 +1,8 @@
 //! How the model is kept: a small transactional key-value store.
 //!
 //! Owns the trait every store implements, the suite every store must pass
-//! ([`contract`]) and the stored form of each object ([`record`]). Leaves to
+//! ([`contract`]), the stored form of each object ([`record`]) and the seal on
+//! secrets ([`vault`]). Leaves to
 //! [`crate::controller`] what is written and why.
 //!
 //! The trait is what an etcd transaction offers: compare the version of each key,
@@ -14,11 +15,13 @@ pub mod contract;
 mod embedded;
 mod identity;
 pub mod record;
+pub mod vault;
 
 use std::path::PathBuf;
 
 pub use embedded::EmbeddedStore;
 pub use identity::identity;
+pub use vault::Vault;
 
 /// Number of a commit; 0 is the empty store before the first.
 pub type Revision = u64;

@@ -38,9 +38,9 @@ async fn a_change_leaves_a_line_of_who_did_what_and_no_secret() {
     let operators = "/operator/v1/accounts";
     // Who calls, what, and what the line says of it; none for a question.
     let cases = [
-        (&me, "POST", "/v1/{p}/vpcs", vpc.clone(), Some((me.project.as_str(), 200))),
-        (&me, "POST", "/v1/{p}/vpcs", json!({}), Some((me.project.as_str(), 400))),
-        (&me, "POST", operators, json!({"name": "x"}), Some((me.project.as_str(), 403))),
+        (&me, "POST", "/v1/{p}/vpcs", vpc.clone(), Some(("me@me", 200))),
+        (&me, "POST", "/v1/{p}/vpcs", json!({}), Some(("me@me", 400))),
+        (&me, "POST", operators, json!({"name": "x"}), Some(("me@me", 403))),
         (&operator, "POST", operators, json!({"name": "x"}), Some(("operator", 200))),
         (&world.stranger(Some("hunter2")), "POST", "/v1/{p}/vpcs", vpc, Some(("unknown", 401))),
         (&me, "GET", "/v1/{p}/vpcs", Value::Null, None),

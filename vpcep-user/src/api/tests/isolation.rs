@@ -61,7 +61,7 @@ async fn tokens_open_their_own_project_and_nothing_else() {
     assert_eq!(get(&a, &of_b).await, (403, "0004".into()));
     assert_eq!(get(&a, "/v1/x/vpcs").await, (400, "0014".into()));
     assert_eq!(get(&a, "/operator/v1/status").await, (403, "0004".into()));
-    assert_eq!(get(&world.stranger(None), "/operator/v1/accounts").await, (403, "0004".into()));
+    assert_eq!(get(&world.stranger(None), "/operator/v1/accounts").await, (401, "0003".into()));
     // On the socket a token is still its account.
     let on_socket = super::Client { token: a.token.clone(), ..world.operator() };
     assert_eq!(get(&on_socket, "/operator/v1/status").await, (403, "0004".into()));

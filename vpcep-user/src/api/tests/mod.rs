@@ -20,18 +20,19 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::{App, Door, router};
+use super::{Access, App, Door, router};
 use crate::audit::{AuditLog, Retention};
 use crate::controller::Controller;
 use crate::datapath::fake::FakeDatapath;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
 use crate::reconcile;
-use crate::store::EmbeddedStore;
+use crate::store::{EmbeddedStore, Vault};
 
 /// A controller with both doors open.
 pub struct World {
     pub datapath: Arc<FakeDatapath>,
     pub controller: Arc<Controller>,
+    access: Arc<Access>,
     stop: watch::Sender<bool>,
     passes: tokio::task::JoinHandle<()>,
 }
@@ -63,7 +64,8 @@ impl World {
         }));
         let (stop, stopped) = watch::channel(false);
         let passes = tokio::spawn(reconcile::run(Arc::clone(&controller), datapath.clone(), stopped));
-        Self { datapath, controller, stop, passes }
+        let access = Arc::new(Access::new(Vault::with_key(&[7; 32]), Duration::from_secs(3600)));
+        Self { datapath, controller, access, stop, passes }
     }
 
     /// Ends everything that has the store open.
@@ -76,7 +78,8 @@ impl World {
     }
 
     fn client(&self, door: Door, token: Option<&str>) -> Client {
-        let app = App::new(Arc::clone(&self.controller), self.datapath.clone(), door);
+        let app =
+            App::new(Arc::clone(&self.controller), self.datapath.clone(), Arc::clone(&self.access), door);
         Client {
             router: router(app),
             token: token.map(Into::into),

@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::controller::accounts;
-use crate::model::Name;
+use crate::model::{Account, DomainId, Name, ProjectId};
 use crate::store::{EmbeddedStore, Record};
 
 /// A store whose every commit waits to be told how to end.
@@ -49,6 +48,20 @@ impl Store for GatedStore {
     }
 }
 
+/// Makes an account, unless there is one of that name.
+fn create(tx: &mut Tx<'_>, name: &str) -> Result<(), ControlError> {
+    if find(tx, name).is_some() {
+        return Err(ControlError::Exists { what: format!("account {name}"), detail: "" });
+    }
+    let (domain, project) = (DomainId::random(), ProjectId::random());
+    tx.put(&Account { domain, project, name: Name::new("name", name)?, created_at: tx.now });
+    Ok(())
+}
+
+fn find(tx: &Tx<'_>, name: &str) -> Option<DomainId> {
+    tx.state.accounts.iter().find(|account| account.name.as_str() == name).map(|account| account.domain)
+}
+
 /// A ledger over a gated store, and both ends of the gate.
 struct Gate {
     ledger: Ledger,
@@ -68,8 +81,7 @@ impl Gate {
     }
 
     fn create(&self, name: &str) -> Result<Revision, String> {
-        let name = Name::new("name", name).unwrap();
-        let written = self.ledger.write(&Author::vpcepd(), |tx| accounts::create(tx, name));
+        let written = self.ledger.write(&Author::vpcepd(), |tx| create(tx, name));
         written.map(|written| written.version).map_err(|error| error.to_string())
     }
 
@@ -166,12 +178,16 @@ fn several_changes_of_one_object_in_a_batch_are_its_last() {
     let change = |work: fn(&mut Tx<'_>) -> Result<(), ControlError>| {
         gate.ledger.write(&Author::vpcepd(), work).map(drop)
     };
-    let create: fn(&mut Tx<'_>) -> _ = |tx| accounts::create(tx, Name::new("name", "a")?).map(drop);
-    let delete: fn(&mut Tx<'_>) -> _ = |tx| accounts::delete(tx, "a");
+    let make: fn(&mut Tx<'_>) -> _ = |tx| create(tx, "a");
+    let delete: fn(&mut Tx<'_>) -> _ = |tx| {
+        let id = find(tx, "a").expect("it was drafted");
+        tx.delete::<Account>(id);
+        Ok(())
+    };
     thread::scope(|scope| {
         let first = scope.spawn(|| gate.create("x"));
         gate.at_gate();
-        let created = scope.spawn(|| change(create));
+        let created = scope.spawn(|| change(make));
         gate.until_drafted(2);
         let deleted = scope.spawn(|| change(delete));
         let deadline = Instant::now() + Duration::from_secs(10);

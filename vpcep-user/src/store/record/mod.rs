@@ -9,8 +9,12 @@ mod endpoint;
 mod network;
 mod owner;
 mod service;
+mod user;
+mod version_0_1;
 
 pub use owner::{HomeId, NumbersId, QuotaId};
+pub use version_0_1::{OldAccount, old_account};
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,19 +111,24 @@ pub fn encode<T: Stored>(object: &T) -> Vec<u8> {
 /// When the record is not what [`encode`] writes.
 pub fn decode<T: Stored>(record: &Record) -> Result<T, RecordError> {
     let key = || record.key.clone();
-    let form = |source| RecordError::Form { key: key(), source };
     // The schema first: a form this version does not know would fail to parse with a misleading message.
-    let schema: SchemaOnly = serde_json::from_slice(&record.value).map_err(form)?;
-    if schema.schema != T::SCHEMA {
-        return Err(RecordError::Schema { key: key(), found: schema.schema, expected: T::SCHEMA });
+    let found = schema_of(record)?;
+    if found != T::SCHEMA {
+        return Err(RecordError::Schema { key: key(), found, expected: T::SCHEMA });
     }
-    let envelope: Envelope<T::Form> = serde_json::from_slice(&record.value).map_err(form)?;
+    let envelope: Envelope<T::Form> =
+        serde_json::from_slice(&record.value).map_err(|source| RecordError::Form { key: key(), source })?;
     envelope.object.try_into().map_err(|source| RecordError::Value { key: key(), source })
 }
 
-#[derive(Deserialize)]
-struct SchemaOnly {
-    schema: u32,
+/// The schema a record was written with.
+fn schema_of(record: &Record) -> Result<u32, RecordError> {
+    #[derive(Deserialize)]
+    struct SchemaOnly {
+        schema: u32,
+    }
+    let parsed: Result<SchemaOnly, _> = serde_json::from_slice(&record.value);
+    parsed.map(|only| only.schema).map_err(|source| RecordError::Form { key: record.key.clone(), source })
 }
 
 /// The limits the operator set, for one project or for all.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Home, Numbers, QuotaRecord, Stored, whole};
-use crate::model::{Account, DomainId, ModelError, Name, ProjectId, QuotaChange, Timestamp, TokenHash};
+use crate::model::{Account, DomainId, ModelError, Name, ProjectId, QuotaChange, Timestamp};
 
 /// See [`Account`].
 #[derive(Serialize, Deserialize)]
@@ -15,15 +15,13 @@ pub struct AccountForm {
     domain: String,
     project: String,
     name: String,
-    access_key: String,
-    secret_key: String,
-    token_sha256: [u8; 32],
     created_at: u64,
 }
 
 impl Stored for Account {
     const PREFIX: &'static str = "accounts/";
-    const SCHEMA: u32 = 1;
+    // 1 had the account's only key pair and token in it: see version_0_1.rs.
+    const SCHEMA: u32 = 2;
     type Form = AccountForm;
     type Id = DomainId;
 
@@ -32,27 +30,17 @@ impl Stored for Account {
     }
 
     fn audited(&self) -> Option<Value> {
-        let Account { domain, project, name, access_key, secret_key: _, token: _, created_at } = self;
-        Some(json!({
-            "domain": domain.to_string(),
-            "project": project.to_string(),
-            "name": name.as_str(),
-            "access_key": access_key,
-            "created_at": created_at.as_micros(),
-        }))
+        whole(self)
     }
 }
 
 impl From<&Account> for AccountForm {
     fn from(account: &Account) -> Self {
-        let Account { domain, project, name, access_key, secret_key, token, created_at } = account;
+        let Account { domain, project, name, created_at } = account;
         Self {
             domain: domain.to_string(),
             project: project.to_string(),
             name: name.to_string(),
-            access_key: access_key.clone(),
-            secret_key: secret_key.clone(),
-            token_sha256: *token.as_bytes(),
             created_at: created_at.as_micros(),
         }
     }
@@ -62,14 +50,11 @@ impl TryFrom<AccountForm> for Account {
     type Error = ModelError;
 
     fn try_from(form: AccountForm) -> Result<Self, ModelError> {
-        let AccountForm { domain, project, name, access_key, secret_key, token_sha256, created_at } = form;
+        let AccountForm { domain, project, name, created_at } = form;
         Ok(Self {
             domain: domain.parse()?,
             project: project.parse()?,
             name: Name::new("name", &name)?,
-            access_key,
-            secret_key,
-            token: TokenHash::from_bytes(token_sha256),
             created_at: Timestamp::from_micros(created_at),
         })
     }

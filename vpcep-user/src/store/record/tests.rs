@@ -82,13 +82,40 @@ fn networks_and_owners_come_back_as_they_were_stored() {
         domain: DomainId::random(),
         project: ProjectId::random(),
         name: Name::new("name", "a").unwrap(),
-        access_key: "AK".into(),
-        secret_key: "sk".into(),
-        token: TokenHash::of("t"),
         created_at: Timestamp::ZERO,
     });
     kept(QuotaRecord { project: None, change: QuotaChange { services: Some(1), ..QuotaChange::default() } });
     kept(Numbers { next_vpc: 3, next_marker: 4 });
+}
+
+#[test]
+fn users_and_their_proofs_come_back_as_they_were_stored() {
+    let id = UserId::random();
+    for (role, password) in
+        [(Role::Operator, None), (Role::Member, Some("$argon2id$x")), (Role::Reader, None)]
+    {
+        kept(User {
+            id,
+            domain: DomainId::OPERATOR,
+            name: Name::new("name", "ann").unwrap(),
+            role,
+            password: password.map(|text| PasswordHash::from_phc(text.into()).unwrap()),
+            created_at: Timestamp::from_micros(3),
+        });
+    }
+    kept(AccessKey {
+        access: "0123456789ABCDEFGHIJ".parse().unwrap(),
+        user: id,
+        secret: Sealed::from_bytes(vec![1, 2, 255]),
+        description: "laptop".parse().unwrap(),
+        created_at: Timestamp::ZERO,
+    });
+    kept(Token {
+        hash: TokenHash::of("t"),
+        user: id,
+        issued_at: Timestamp::from_micros(1),
+        expires_at: Timestamp::from_micros(2),
+    });
 }
 
 #[test]
