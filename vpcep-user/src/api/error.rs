@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::controller::ControlError;
 use crate::datapath::DatapathError;
@@ -61,6 +62,14 @@ pub enum ApiError {
     /// The query string cannot be read.
     #[error("bad query string: expected name=value pairs joined by \"&\"")]
     Query,
+    /// A query parameter cannot be what it is.
+    #[error("bad query: {field}: {problem}")]
+    Parameter {
+        /// Its name.
+        field: String,
+        /// What is wrong with which value.
+        problem: String,
+    },
     /// A field that must be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -131,6 +140,7 @@ impl ApiError {
             Self::TooLarge => (413, "1004"),
             Self::Body { .. } | Self::Unsupported { .. } => (400, "0002"),
             Self::Query => (400, "1004"),
+            Self::Parameter { field, .. } => (400, bad_field(field)),
             Self::Missing(field) => (400, missing(field)),
             Self::Field { field, .. } => (400, bad_field(field)),
             Self::Project(_) => (400, "0014"),
@@ -160,7 +170,10 @@ fn bad_field(field: &str) -> &'static str {
         "sort_key" => "0017",
         "sort_dir" => "0018",
         "status" => "0019",
+        "vpc_id" => "0020",
         "marker_id" => "0021",
+        "subnet_id" => "0023",
+        "endpoint_id" => "2017",
         "action" => "3035",
         "specification_name" => "0015",
         _ => "0002",
@@ -240,6 +253,18 @@ fn model(error: &ModelError) -> &'static str {
     }
 }
 
+/// The body of every refusal.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct ErrorBody {
+    /// A stable code; the API references list them.
+    #[schemars(regex(pattern = "^EndPoint\\.[0-9]{4}$"))]
+    error_code: String,
+    /// What is wrong with which value, and what would be right.
+    #[schemars(length(min = 1))]
+    error_msg: String,
+}
+
 /// What the operator should know of a failed request, on its way to the log.
 #[derive(Clone)]
 pub struct Detail(pub Arc<str>);
@@ -258,7 +283,7 @@ impl IntoResponse for ApiError {
             }
             _ => Chain(&self).to_string(),
         };
-        let body = json!({"error_code": format!("EndPoint.{code}"), "error_msg": message});
+        let body = ErrorBody { error_code: format!("EndPoint.{code}"), error_msg: message };
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
         if status >= 500 {
