@@ -86,21 +86,20 @@ impl<const DEFAULT: usize, const MAX: usize> OperationInput for Paging<DEFAULT, 
 pub struct Order {
     /// By which time rows are sorted; both spellings of the names are in use.
     #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["created_at", "create_at", "updated_at", "update_at"]))]
     sort_key: SortKey,
     /// Whether the newest come first (`desc`, the default) or last.
     #[serde(default)]
     sort_dir: SortDir,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 enum SortKey {
     #[default]
-    CreatedAt,
-    CreateAt,
-    UpdatedAt,
-    UpdateAt,
+    #[serde(rename = "created_at", alias = "create_at")]
+    Created,
+    #[serde(rename = "updated_at", alias = "update_at")]
+    Updated,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -118,8 +117,8 @@ impl Order {
         rows.sort_by_key(|row| {
             let (created, updated) = times(row);
             match self.sort_key {
-                SortKey::CreatedAt | SortKey::CreateAt => created,
-                SortKey::UpdatedAt | SortKey::UpdateAt => updated,
+                SortKey::Created => created,
+                SortKey::Updated => updated,
             }
         });
         if self.sort_dir == SortDir::Desc {
