@@ -1,15 +1,19 @@
 //! `GET /operator/v1/audit`: the audit log, newest first. The operator's alone.
 
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State as Context;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::auth::Operator;
 use super::error::ApiError;
-use super::request::Params;
-use crate::audit::{Query, Record};
+use super::openapi::named;
+use super::page::Paging;
+use super::request::Query;
+use crate::audit::{self, Record};
 use crate::controller::{State, accounts};
 use crate::model::Timestamp;
 
@@ -17,6 +21,24 @@ use crate::model::Timestamp;
 const DEFAULT_LIMIT: usize = 100;
 /// Most records of a page.
 const MAX_LIMIT: usize = 1000;
+
+pub fn routes() -> ApiRouter<App> {
+    let list = get_with(list, named("listAuditRecords", "Read the audit log, newest first"));
+    ApiRouter::new().api_route("/operator/v1/audit", list).with_path_items(|path| path.tag("Operation"))
+}
+
+/// Which records are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Wanted {
+    /// Not before this time.
+    since: Option<Timestamp>,
+    /// Not after this time.
+    until: Option<Timestamp>,
+    /// Of this account, by name, domain id or project id.
+    account: Option<String>,
+    /// With a change of the object of this id.
+    object: Option<String>,
+}
 
 /// What was found.
 #[derive(Serialize, JsonSchema)]
@@ -31,32 +53,17 @@ pub struct Records {
 pub async fn list(
     _: Operator,
     Context(app): Context<App>,
-    params: Params,
+    Query(Wanted { since, until, account, object }): Query<Wanted>,
+    Paging(page): Paging<DEFAULT_LIMIT, MAX_LIMIT>,
 ) -> Result<Json<Records>, ApiError> {
-    let time = |name: &'static str| params.get(name).map(|text| parse_time(name, text)).transpose();
-    let query = Query {
-        since: time("since")?,
-        until: time("until")?,
-        account: None,
-        object: params.get("object").map(Into::into),
-        limit: params.page(DEFAULT_LIMIT, MAX_LIMIT)?.limit,
-    };
-    let account = params.get("account").map(ToOwned::to_owned);
+    let query = audit::Query { since, until, account: None, object, limit: page.limit };
     app.blocking(move |app| {
         let Some(log) = app.controller.audit() else { return Err(ApiError::NoRoute) };
         let account = account.map(|named| app.controller.read(|state| names_of(state, named)));
-        let found = log.find(&Query { account, ..query }).map_err(ApiError::AuditLog)?;
+        let found = log.find(&audit::Query { account, ..query }).map_err(ApiError::AuditLog)?;
         Ok(Json(Records { records: found.records, unreadable: found.unreadable }))
     })
     .await
-}
-
-fn parse_time(field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
-    text.parse().map_err(|()| ApiError::Field {
-        field,
-        value: text.into(),
-        expected: "a time such as 2026-03-01T12:00:00Z",
-    })
 }
 
 /// Every name of an account in the log; one that is deleted has only the given.

@@ -1,47 +1,103 @@
 //! `/v1/{project_id}/vpc-endpoint-services/{id}/connections`: list, `POST
 //! /action` (receive, reject) and `PUT /description`. The service owner's alone.
 
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State as Context;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::App;
 use super::auth::InProject;
-use super::endpoints::{STATUSES, failure};
+use super::endpoints::{ErrorDetail, Status, failure};
 use super::error::ApiError;
-use super::request::{Body, Id, Params, require};
+use super::openapi::named;
+use super::page::{Order, Paging};
+use super::request::{Body, Id, Query, require};
 use crate::controller::connections::Action;
 use crate::controller::{State, connections};
-use crate::model::{Endpoint, EndpointId, Service};
+use crate::model::{Description, DomainId, Endpoint, EndpointId, Service, Timestamp};
+
+pub fn routes() -> ApiRouter<App> {
+    const CONNECTIONS: &str = "/v1/{project_id}/vpc-endpoint-services/{id}/connections";
+    let path = |rest: &str| format!("{CONNECTIONS}{rest}");
+    ApiRouter::new()
+        .api_route(CONNECTIONS, get_with(list, named("listConnections", "List the connections of a service")))
+        .api_route(
+            &path("/action"),
+            post_with(act, named("changeConnection", "Accept or reject the connection of an endpoint")),
+        )
+        .api_route(
+            &path("/description"),
+            put_with(describe, named("describeConnections", "Change the notes on connections")),
+        )
+        .with_path_items(|path| path.tag("Connections"))
+}
 
 /// A connection as the provider sees it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Connection")]
 struct ConnectionView {
-    id: String,
+    /// The endpoint.
+    id: EndpointId,
+    /// Tells the endpoints of all services apart.
+    #[schemars(range(min = 1))]
     marker_id: u32,
-    created_at: String,
-    updated_at: String,
-    domain_id: String,
-    status: &'static str,
+    /// When the endpoint was made.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    /// The account that has the endpoint.
+    domain_id: DomainId,
+    /// Where the connection is in its life.
+    status: Status,
+    /// The provider's note.
     description: String,
+    /// Why it failed; present when it has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Value>,
+    error: Option<[ErrorDetail; 1]>,
 }
 
 impl ConnectionView {
     fn new(state: &State, endpoint: &Endpoint) -> Self {
         Self {
-            id: endpoint.id.to_string(),
+            id: endpoint.id,
             marker_id: endpoint.marker,
-            created_at: endpoint.created_at.to_string(),
-            updated_at: endpoint.updated_at.to_string(),
-            domain_id: state.domain_of(endpoint.project).to_string(),
-            status: endpoint.connection.state.as_str(),
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+            domain_id: state.domain_of(endpoint.project),
+            status: Status::of(&endpoint.connection.state),
             description: endpoint.connection_description.as_str().into(),
             error: failure(&endpoint.connection.state),
         }
     }
+}
+
+/// A page of connections.
+#[derive(Serialize, JsonSchema)]
+pub struct ConnectionPage {
+    connections: Vec<ConnectionView>,
+    /// How many there are on all pages.
+    total_count: usize,
+}
+
+/// Connections that were changed.
+#[derive(Serialize, JsonSchema)]
+pub struct Connections {
+    connections: Vec<ConnectionView>,
+}
+
+/// Which connections are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Filter {
+    /// Only that of this endpoint.
+    id: Option<String>,
+    /// Only that with this marker.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    marker_id: Option<String>,
+    /// Only those in this state.
+    status: Option<Status>,
 }
 
 /// `GET`
@@ -49,36 +105,41 @@ pub async fn list(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Service>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
-    let (page, order) = (params.page(10, 1000)?, params.order()?);
-    let status = params.status(STATUSES)?.map(str::to_owned);
-    let bad_marker = |value: &str| ApiError::Field {
+    Paging(page): Paging<10, 1000>,
+    Query(order): Query<Order>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<ConnectionPage>, ApiError> {
+    let bad_marker = |value: String| ApiError::Field {
         field: "marker_id",
-        value: value.into(),
+        value,
         expected: "a number of 1 to 4294967295",
     };
-    let marker = params.get("marker_id").map(|text| text.parse::<u32>().map_err(|_| bad_marker(text)));
+    let marker = filter.marker_id.map(|text| text.parse::<u32>().map_err(|_| bad_marker(text)));
     let marker = marker.transpose()?;
     app.read(move |state| {
         let mut rows = connections::list(state, scope, id)?;
         rows.retain(|endpoint| {
-            params.get("id").is_none_or(|id| endpoint.id.to_string() == id)
+            filter.id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
                 && marker.is_none_or(|marker| endpoint.marker == marker)
-                && status.as_deref().is_none_or(|status| endpoint.connection.state.as_str() == status)
+                && filter.status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
         });
         order.sort(&mut rows, |endpoint| (endpoint.created_at, endpoint.updated_at));
-        let (rows, total_count) = page.cut(rows);
-        let rows: Vec<_> = rows.into_iter().map(|endpoint| ConnectionView::new(state, endpoint)).collect();
-        Ok(Json(json!({"connections": rows, "total_count": total_count})))
+        let total_count = rows.len();
+        let views = page.cut(rows).into_iter().map(|endpoint| ConnectionView::new(state, endpoint));
+        Ok(Json(ConnectionPage { connections: views.collect(), total_count }))
     })
     .await
 }
 
 /// The body of an action.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ChangeConnection")]
 pub struct ActionRequest {
+    /// What to do.
+    #[schemars(with = "String", extend("enum" = ["receive", "reject"]))]
     action: Option<String>,
+    /// The endpoint, one.
+    #[schemars(with = "[EndpointId; 1]")]
     endpoints: Option<Vec<String>>,
 }
 
@@ -88,7 +149,7 @@ pub async fn act(
     Context(app): Context<App>,
     Id(service): Id<Service>,
     Body(request): Body<ActionRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Connections>, ApiError> {
     let action = match require("action", request.action)?.as_str() {
         "receive" => Action::Receive,
         "reject" => Action::Reject,
@@ -114,21 +175,27 @@ pub async fn act(
     app.read(move |state| {
         // The pass has usually moved it on; if the consumer has deleted it meanwhile, what was done stands.
         let endpoint = state.endpoints.get(endpoint).unwrap_or(&acted);
-        Ok(Json(json!({"connections": [ConnectionView::new(state, endpoint)]})))
+        Ok(Json(Connections { connections: vec![ConnectionView::new(state, endpoint)] }))
     })
     .await
 }
 
 /// The body of a description.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DescribeConnections")]
 pub struct DescribeRequest {
-    connections: Option<Vec<Note>>,
+    #[schemars(with = "Vec<ConnectionNote>")]
+    connections: Option<Vec<ConnectionNote>>,
 }
 
 /// A note on one connection.
-#[derive(Deserialize)]
-pub struct Note {
+#[derive(Deserialize, JsonSchema)]
+pub struct ConnectionNote {
+    /// The endpoint.
+    #[schemars(with = "EndpointId")]
     id: Option<String>,
+    /// The provider's note; none when absent.
+    #[schemars(with = "Option<Description>")]
     description: Option<String>,
 }
 
@@ -138,7 +205,7 @@ pub async fn describe(
     Context(app): Context<App>,
     Id(service): Id<Service>,
     Body(request): Body<DescribeRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Connections>, ApiError> {
     let notes = require("connections", request.connections)?.into_iter().map(|note| {
         let description = note.description.unwrap_or_default().parse()?;
         Ok((require("id", note.id)?.parse()?, description))
@@ -146,8 +213,8 @@ pub async fn describe(
     let notes = notes.collect::<Result<_, ApiError>>()?;
     let endpoints = app.write(move |tx| connections::describe(tx, scope, service, notes)).await?;
     app.read(move |state| {
-        let rows: Vec<_> = endpoints.iter().map(|endpoint| ConnectionView::new(state, endpoint)).collect();
-        Ok(Json(json!({"connections": rows})))
+        let connections = endpoints.iter().map(|endpoint| ConnectionView::new(state, endpoint)).collect();
+        Ok(Json(Connections { connections }))
     })
     .await
 }

@@ -1,28 +1,86 @@
 //! `/v1/{project_id}/vpc-endpoints`: list and create, and show, update
 //! (whitelist) and delete under `/{id}`.
 
+use std::net::Ipv4Addr;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State as Context;
-use axum::response::Response;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::App;
 use super::auth::InProject;
 use super::error::ApiError;
-use super::request::{Body, Id, Params, contains, only, require, unset};
-use super::{App, deleted};
+use super::openapi::named;
+use super::page::{Order, Paging};
+use super::request::{Body, Id, Query, contains, only, require, unset};
 use crate::controller::endpoints::NewEndpoint;
 use crate::controller::{State, endpoints};
 use crate::model::connection::{Effect, Failure, State as ConnectionState};
-use crate::model::{Endpoint, Whitelist, WhitelistEntry, parse_address};
+use crate::model::{
+    Description, Endpoint, EndpointId, MAX_WHITELIST, ProjectId, ServiceId, SubnetId, Timestamp, VpcId,
+    Whitelist, WhitelistEntry, parse_address,
+};
 
-/// The words a connection's status may be.
-pub const STATUSES: &[&str] =
-    &["pendingAcceptance", "creating", "accepted", "rejected", "failed", "deleting"];
+pub fn routes() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/{project_id}/vpc-endpoints",
+            get_with(list, named("listEndpoints", "List endpoints"))
+                .post_with(create, named("createEndpoint", "Make an endpoint of a service")),
+        )
+        .api_route(
+            "/v1/{project_id}/vpc-endpoints/{id}",
+            get_with(show, named("showEndpoint", "Show an endpoint"))
+                .put_with(update, named("updateEndpoint", "Change who may use an endpoint"))
+                .delete_with(delete, named("deleteEndpoint", "Delete an endpoint, in any state")),
+        )
+        .with_path_items(|path| path.tag("Endpoints"))
+}
+
+/// Where an endpoint, and so its connection, is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum Status {
+    PendingAcceptance,
+    Creating,
+    Accepted,
+    Rejected,
+    Failed,
+    Deleting,
+}
+
+impl Status {
+    /// The word for a state.
+    pub fn of(state: &ConnectionState) -> Self {
+        match state {
+            ConnectionState::PendingAcceptance => Self::PendingAcceptance,
+            ConnectionState::Creating => Self::Creating,
+            ConnectionState::Accepted => Self::Accepted,
+            ConnectionState::Rejected => Self::Rejected,
+            ConnectionState::Failed(_) => Self::Failed,
+            ConnectionState::Deleting => Self::Deleting,
+        }
+    }
+}
+
+/// Why something failed.
+#[derive(Serialize, JsonSchema)]
+pub struct ErrorDetail {
+    /// A stable code.
+    error_code: &'static str,
+    /// What happened.
+    error_message: String,
+}
 
 /// Why a connection failed, as the wire has it.
-pub fn failure(state: &ConnectionState) -> Option<Value> {
-    let (code, message) = match state {
+pub fn failure(state: &ConnectionState) -> Option<[ErrorDetail; 1]> {
+    let (error_code, error_message) = match state {
         // The reason names things of the host, and is in its log.
         ConnectionState::Failed(Failure::DataPlane { .. }) => {
             ("EndPoint.0001", "the gateway cannot carry this endpoint at present: ask its operator".into())
@@ -32,7 +90,7 @@ pub fn failure(state: &ConnectionState) -> Option<Value> {
         }
         _ => return None,
     };
-    Some(json!([{"error_code": code, "error_message": message}]))
+    Some([ErrorDetail { error_code, error_message }])
 }
 
 /// The full name of an endpoint's service, or by what name it was known.
@@ -48,56 +106,84 @@ fn service_name(state: &State, endpoint: &Endpoint) -> String {
 }
 
 /// An endpoint as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Endpoint")]
 pub struct EndpointView {
-    id: String,
+    /// Names it.
+    id: EndpointId,
+    /// Always `interface`.
     service_type: &'static str,
-    status: &'static str,
+    /// Where it is in its life.
+    status: Status,
+    /// Its address; absent until it has been accepted once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ip: Option<String>,
+    ip: Option<Ipv4Addr>,
+    /// Always `active`.
     active_status: [&'static str; 1],
+    /// The full name of its service.
     endpoint_service_name: String,
-    endpoint_service_id: String,
+    /// Its service.
+    endpoint_service_id: ServiceId,
+    /// Tells the endpoints of all services apart.
+    #[schemars(range(min = 1))]
     marker_id: u32,
+    /// Whether it has a private domain name.
     enable_dns: bool,
-    vpc_id: String,
-    subnet_id: String,
-    created_at: String,
-    updated_at: String,
-    project_id: String,
+    /// The VPC it is in.
+    vpc_id: VpcId,
+    /// The subnet it has its address from.
+    subnet_id: SubnetId,
+    /// When it was made.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    /// Its owner.
+    project_id: ProjectId,
+    /// Always empty.
+    #[schemars(with = "Vec<Value>")]
     tags: [(); 0],
-    whitelist: Vec<String>,
+    /// The clients that may use it, where that is enforced.
+    whitelist: Vec<WhitelistEntry>,
+    /// Whether the whitelist is enforced.
     enable_whitelist: bool,
+    /// Always empty.
+    #[schemars(with = "Vec<Value>")]
     routetables: [(); 0],
+    /// Always `enable`.
     enable_status: &'static str,
+    /// Always `default`.
     specification_name: &'static str,
+    /// The owner's note.
     description: String,
+    /// Always null.
     endpoint_pool_id: Option<String>,
+    /// Always null.
     public_border_group: Option<String>,
+    /// Why it failed; present when it has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Value>,
+    error: Option<[ErrorDetail; 1]>,
 }
 
 impl EndpointView {
     /// The endpoint as its owner sees it.
     pub fn new(state: &State, endpoint: &Endpoint) -> Self {
         Self {
-            id: endpoint.id.to_string(),
+            id: endpoint.id,
             service_type: "interface",
-            status: endpoint.connection.state.as_str(),
-            ip: endpoint.shown_address().map(|address| address.to_string()),
+            status: Status::of(&endpoint.connection.state),
+            ip: endpoint.shown_address(),
             active_status: ["active"],
             endpoint_service_name: service_name(state, endpoint),
-            endpoint_service_id: endpoint.service.to_string(),
+            endpoint_service_id: endpoint.service,
             marker_id: endpoint.marker,
             enable_dns: false,
-            vpc_id: endpoint.vpc.to_string(),
-            subnet_id: endpoint.subnet.to_string(),
-            created_at: endpoint.created_at.to_string(),
-            updated_at: endpoint.updated_at.to_string(),
-            project_id: endpoint.project.to_string(),
+            vpc_id: endpoint.vpc,
+            subnet_id: endpoint.subnet,
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+            project_id: endpoint.project,
             tags: [],
-            whitelist: endpoint.whitelist.entries().iter().map(ToString::to_string).collect(),
+            whitelist: endpoint.whitelist.entries().to_vec(),
             enable_whitelist: endpoint.whitelist.is_enabled(),
             routetables: [],
             enable_status: "enable",
@@ -110,23 +196,61 @@ impl EndpointView {
     }
 }
 
+/// A page of endpoints.
+#[derive(Serialize, JsonSchema)]
+pub struct EndpointPage {
+    endpoints: Vec<EndpointView>,
+    /// How many there are on all pages.
+    total_count: usize,
+}
+
 /// The body of a creation.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CreateEndpoint")]
 pub struct CreateRequest {
+    /// The service to connect to.
+    #[schemars(with = "ServiceId")]
     endpoint_service_id: Option<String>,
+    /// The VPC it shall be in.
+    #[schemars(with = "VpcId")]
     vpc_id: Option<String>,
+    /// The subnet it shall have its address from.
+    #[schemars(with = "SubnetId")]
     subnet_id: Option<String>,
+    /// Its address; one is chosen when it is absent or empty.
+    #[schemars(with = "Option<Ipv4Addr>")]
     port_ip: Option<String>,
+    /// The clients that may use it.
+    #[schemars(with = "Option<Vec<WhitelistEntry>>", length(max = MAX_WHITELIST))]
     whitelist: Option<Vec<String>>,
+    /// Whether the whitelist is enforced; false when absent.
     enable_whitelist: Option<bool>,
+    /// The owner's note.
+    #[schemars(with = "Option<Description>")]
     description: Option<String>,
+    /// There is only `default`.
+    #[schemars(extend("enum" = ["default", null]))]
     specification_name: Option<String>,
+    /// There is only `ipv4`.
+    #[schemars(extend("enum" = ["ipv4", null]))]
     ip_version: Option<String>,
+    /// None is supported.
+    #[schemars(with = "Option<()>")]
     ipv6_address: Option<Value>,
+    /// Only false is supported.
+    #[schemars(extend("enum" = [false, null]))]
     enable_dns: Option<Value>,
+    /// None are supported.
+    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
     tags: Option<Value>,
+    /// An interface endpoint has none.
+    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
     routetables: Option<Value>,
+    /// None are supported.
+    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
     policy_statement: Option<Value>,
+    /// None is supported.
+    #[schemars(with = "Option<()>")]
     policy_document: Option<Value>,
 }
 
@@ -185,35 +309,52 @@ pub async fn create(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Body(request): Body<CreateRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<EndpointView>, ApiError> {
     let new = NewEndpoint::try_from(request)?;
     let endpoint = app.write(move |tx| endpoints::create(tx, scope, new)).await?;
-    app.read(move |state| Ok(Json(json!(EndpointView::new(state, &endpoint))))).await
+    app.read(move |state| Ok(Json(EndpointView::new(state, &endpoint)))).await
+}
+
+/// Which endpoints are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Filter {
+    /// Only that of this id.
+    id: Option<String>,
+    /// Only those in this VPC.
+    vpc_id: Option<VpcId>,
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Only those of services with this in their full names, in any case.
+    endpoint_service_name: Option<String>,
+}
+
+impl Filter {
+    fn wants(&self, state: &State, endpoint: &Endpoint) -> bool {
+        let Self { id, vpc_id, status, endpoint_service_name } = self;
+        id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
+            && vpc_id.is_none_or(|vpc| endpoint.vpc == vpc)
+            && status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
+            && endpoint_service_name
+                .as_ref()
+                .is_none_or(|part| contains(&service_name(state, endpoint), part))
+    }
 }
 
 /// `GET`
 pub async fn list(
     InProject(scope): InProject,
     Context(app): Context<App>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
-    let (page, order) = (params.page(10, 1000)?, params.order()?);
-    let vpc = params.id("vpc_id")?;
-    let status = params.status(STATUSES)?.map(str::to_owned);
+    Paging(page): Paging<10, 1000>,
+    Query(order): Query<Order>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<EndpointPage>, ApiError> {
     app.read(move |state| {
         let mut rows = state.visible::<Endpoint>(scope);
-        rows.retain(|endpoint| {
-            params.get("id").is_none_or(|id| endpoint.id.to_string() == id)
-                && vpc.is_none_or(|vpc| endpoint.vpc == vpc)
-                && status.as_deref().is_none_or(|status| endpoint.connection.state.as_str() == status)
-                && params
-                    .get("endpoint_service_name")
-                    .is_none_or(|part| contains(&service_name(state, endpoint), part))
-        });
+        rows.retain(|endpoint| filter.wants(state, endpoint));
         order.sort(&mut rows, |endpoint| (endpoint.created_at, endpoint.updated_at));
-        let (rows, total_count) = page.cut(rows);
-        let rows: Vec<_> = rows.into_iter().map(|endpoint| EndpointView::new(state, endpoint)).collect();
-        Ok(Json(json!({"endpoints": rows, "total_count": total_count})))
+        let total_count = rows.len();
+        let views = page.cut(rows).into_iter().map(|endpoint| EndpointView::new(state, endpoint));
+        Ok(Json(EndpointPage { endpoints: views.collect(), total_count }))
     })
     .await
 }
@@ -223,14 +364,18 @@ pub async fn show(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Endpoint>,
-) -> Result<Json<Value>, ApiError> {
-    app.read(move |state| Ok(Json(json!(EndpointView::new(state, state.find(scope, id)?))))).await
+) -> Result<Json<EndpointView>, ApiError> {
+    app.read(move |state| Ok(Json(EndpointView::new(state, state.find(scope, id)?)))).await
 }
 
-/// The body of an update.
-#[derive(Deserialize)]
+/// The body of an update; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "UpdateEndpoint")]
 pub struct UpdateRequest {
+    /// The clients that may use it.
+    #[schemars(with = "Option<Vec<WhitelistEntry>>", length(max = MAX_WHITELIST))]
     whitelist: Option<Vec<String>>,
+    /// Whether the whitelist is enforced.
     enable_whitelist: Option<bool>,
 }
 
@@ -240,7 +385,7 @@ pub async fn update(
     Context(app): Context<App>,
     Id(id): Id<Endpoint>,
     Body(request): Body<UpdateRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<EndpointView>, ApiError> {
     let UpdateRequest { whitelist, enable_whitelist } = request;
     let entries = whitelist.map(whitelist_entries).transpose()?;
     let endpoint = app
@@ -249,7 +394,7 @@ pub async fn update(
             Ok((endpoint, Effect::Reconcile))
         })
         .await?;
-    app.read(move |state| Ok(Json(json!(EndpointView::new(state, &endpoint))))).await
+    app.read(move |state| Ok(Json(EndpointView::new(state, &endpoint)))).await
 }
 
 /// `DELETE /{id}`
@@ -257,11 +402,11 @@ pub async fn delete(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Endpoint>,
-) -> Result<Response, ApiError> {
+) -> Result<NoContent, ApiError> {
     app.write_through(move |tx| {
         let acted = endpoints::delete(tx, scope, id)?;
         Ok(((), acted.effect))
     })
     .await?;
-    Ok(deleted())
+    Ok(NoContent)
 }

@@ -9,7 +9,8 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::auth::AuthError;
 use crate::controller::ControlError;
@@ -74,6 +75,14 @@ pub enum ApiError {
     /// The query string cannot be read.
     #[error("bad query string: expected name=value pairs joined by \"&\"")]
     Query,
+    /// A query parameter cannot be what it is.
+    #[error("bad query: {field}: {problem}")]
+    Parameter {
+        /// Its name.
+        field: String,
+        /// What is wrong with which value.
+        problem: String,
+    },
     /// A field that must be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -146,6 +155,7 @@ impl ApiError {
             Self::TooLarge => (413, "1004"),
             Self::Body { .. } | Self::Unsupported { .. } | Self::Password { .. } => (400, "0002"),
             Self::Query => (400, "1004"),
+            Self::Parameter { field, .. } => (400, bad_field(field)),
             Self::Missing(field) => (400, missing(field)),
             Self::Field { field, .. } => (400, bad_field(field)),
             Self::Project(_) => (400, "0014"),
@@ -186,7 +196,10 @@ fn bad_field(field: &str) -> &'static str {
         "sort_key" => "0017",
         "sort_dir" => "0018",
         "status" => "0019",
+        "vpc_id" => "0020",
         "marker_id" => "0021",
+        "subnet_id" => "0023",
+        "endpoint_id" => "2017",
         "action" => "3035",
         "specification_name" => "0015",
         _ => "0002",
@@ -265,9 +278,22 @@ fn model(error: &ModelError) -> &'static str {
         | ModelError::Description { .. }
         | ModelError::Role { .. }
         | ModelError::PasswordHash
+        | ModelError::Time { .. }
         | ModelError::Weight { .. }
         | ModelError::Members { .. } => "0002",
     }
+}
+
+/// The body of every refusal.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct ErrorBody {
+    /// A stable code; the API references list them.
+    #[schemars(regex(pattern = "^EndPoint\\.[0-9]{4}$"))]
+    error_code: String,
+    /// What is wrong with which value, and what would be right.
+    #[schemars(length(min = 1))]
+    error_msg: String,
 }
 
 /// What the operator should know of a failed request, on its way to the log.
@@ -293,7 +319,7 @@ impl IntoResponse for ApiError {
             _ => Chain(&self).to_string(),
         };
         let code = format!("EndPoint.{code}");
-        let body = json!({"error_code": code, "error_msg": message});
+        let body = ErrorBody { error_code: code.clone(), error_msg: message };
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
         response.extensions_mut().insert(Code(code));

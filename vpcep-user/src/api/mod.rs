@@ -5,7 +5,7 @@
 //!
 //! | path | file |
 //! |---|---|
-//! | `/`, `/v1` | `versions.rs` |
+//! | `/`, `/v1`, `/openapi.json` | `versions.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
@@ -40,7 +40,9 @@ pub mod error;
 mod failures;
 mod networks;
 mod observe;
+mod openapi;
 mod operator;
+mod page;
 mod password;
 mod permissions;
 mod quotas;
@@ -50,15 +52,16 @@ mod services;
 mod signature;
 mod unread;
 mod versions;
+mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use aide::axum::ApiRouter;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use tracing::warn;
 
 use crate::controller::{ControlError, Controller, State, Tx, Written};
@@ -168,14 +171,30 @@ impl App {
     }
 }
 
+/// The routes without what they work with, and the document of them.
+static ROUTES: LazyLock<(Router<App>, Bytes)> = LazyLock::new(|| openapi::documented(routes));
+
+fn routes() -> ApiRouter<App> {
+    ApiRouter::new()
+        .merge(versions::routes())
+        .merge(services::routes())
+        .merge(connections::routes())
+        .merge(permissions::routes())
+        .merge(endpoints::routes())
+        .merge(quotas::routes())
+        .merge(networks::routes())
+        .merge(backends::routes())
+        .merge(observe::routes())
+        .merge(accounts::routes())
+        .merge(attachments::routes())
+        .merge(operator::routes())
+        .merge(audit_log::routes())
+}
+
 /// Every route.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/", get(versions::list))
-        .route("/v1", get(versions::show))
-        .merge(contract())
-        .merge(tenant())
-        .merge(operators())
+    let routes = ROUTES.0.clone();
+    routes
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
@@ -183,63 +202,6 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(unread::read_away))
         .layer(from_fn_with_state(app.clone(), audit::identify))
         .with_state(app)
-}
-
-fn contract() -> Router<App> {
-    const SERVICES: &str = "/v1/{project_id}/vpc-endpoint-services";
-    let service = |rest: &str| format!("{SERVICES}{rest}");
-    Router::new()
-        .route(SERVICES, get(services::list).post(services::create))
-        .route(&service("/public"), get(services::public))
-        .route(&service("/describe"), get(services::describe))
-        .route(&service("/{id}"), get(services::show).put(services::update).delete(services::delete))
-        .route(&service("/{id}/name"), put(services::rename))
-        .route(&service("/{id}/connections"), get(connections::list))
-        .route(&service("/{id}/connections/action"), post(connections::act))
-        .route(&service("/{id}/connections/description"), put(connections::describe))
-        .route(&service("/{id}/permissions"), get(permissions::list))
-        .route(&service("/{id}/permissions/action"), post(permissions::act))
-        .route(&service("/{id}/permissions/batch-create"), post(permissions::batch_create))
-        .route(&service("/{id}/permissions/batch-delete"), post(permissions::batch_delete))
-        .route(&service("/{id}/permissions/{permission_id}"), put(permissions::describe))
-        .route("/v1/{project_id}/vpc-endpoints", get(endpoints::list).post(endpoints::create))
-        .route(
-            "/v1/{project_id}/vpc-endpoints/{id}",
-            get(endpoints::show).put(endpoints::update).delete(endpoints::delete),
-        )
-        .route("/v1/{project_id}/quotas", get(quotas::show))
-}
-
-fn tenant() -> Router<App> {
-    Router::new()
-        .route("/v1/{project_id}/vpcs", get(networks::list_vpcs).post(networks::create_vpc))
-        .route("/v1/{project_id}/vpcs/{id}", get(networks::show_vpc).delete(networks::delete_vpc))
-        .route("/v1/{project_id}/subnets", get(networks::list_subnets).post(networks::create_subnet))
-        .route("/v1/{project_id}/subnets/{id}", get(networks::show_subnet).delete(networks::delete_subnet))
-        .route("/v1/{project_id}/backends", get(backends::list).post(backends::create))
-        .route("/v1/{project_id}/backends/{id}", get(backends::show).delete(backends::delete))
-        .route("/v1/{project_id}/sessions", get(observe::sessions))
-        .route("/v1/{project_id}/stats", get(observe::stats))
-        .route("/v1/{project_id}/explain", get(observe::explain))
-}
-
-fn operators() -> Router<App> {
-    Router::new()
-        .route("/operator/v1/accounts", get(accounts::list).post(accounts::create))
-        .route("/operator/v1/accounts/{id}", get(accounts::show).delete(accounts::delete))
-        .route("/operator/v1/accounts/{id}/token", post(accounts::renew_token))
-        .route("/operator/v1/accounts/{id}/tokens", axum::routing::delete(accounts::revoke_tokens))
-        .route("/operator/v1/attachments", get(attachments::list).post(attachments::create))
-        .route("/operator/v1/attachments/{id}", get(attachments::show).delete(attachments::delete))
-        .route("/operator/v1/quotas", put(quotas::set))
-        .route("/operator/v1/endpoints/{id}", put(operator::set_refusal))
-        .route("/operator/v1/status", get(operator::status))
-        .route("/operator/v1/audit", get(audit_log::list))
-}
-
-/// The answer of a deletion.
-fn deleted() -> Response {
-    http::StatusCode::NO_CONTENT.into_response()
 }
 
 #[cfg(test)]

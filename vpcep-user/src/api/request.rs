@@ -1,23 +1,41 @@
-//! What every request has: path ids, query parameters, paging and a JSON body.
+//! What every request has: path ids, query parameters and a JSON body.
+//!
+//! What an extractor takes from a request is also what it says of it in the API's
+//! document ([`super::openapi`]).
 
 use std::str::FromStr;
 
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, RequestBody, Response, SchemaObject};
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::request::Parts;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::App;
 use super::error::ApiError;
+use super::openapi::refused;
 use crate::controller::ControlError;
 use crate::controller::state::Tabled;
-use crate::model::{ModelError, Timestamp};
 
 /// One parameter of the path, decoded.
 pub async fn path_param(parts: &mut Parts, app: &App, name: &str) -> Result<String, ApiError> {
     let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| ApiError::NoRoute)?;
     let found = params.iter().find(|(key, _)| *key == name);
     found.map(|(_, value)| value.to_owned()).ok_or(ApiError::NoRoute)
+}
+
+/// Says of an operation that its path has this parameter.
+pub fn document_path_param(ctx: &mut GenContext, operation: &mut Operation, name: &str, schema: Schema) {
+    let object = json_schema!({"type": "object", "properties": {name: schema}, "required": [name]});
+    let parameters = parameters_from_schema(ctx, object, ParamLocation::Path);
+    add_parameters(ctx, operation, parameters);
 }
 
 /// The `{id}` of a path, naming a `T`. What cannot be an id names nothing: 404.
@@ -38,132 +56,82 @@ where
     }
 }
 
-/// The query parameters; of one given twice the first counts.
-pub struct Params(Vec<(String, String)>);
+impl<T: Tabled> OperationInput for Id<T>
+where
+    T::Id: Send + JsonSchema,
+{
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let mut schema = ctx.schema.subschema_for::<T::Id>();
+        schema.insert("description".into(), format!("Names the {}.", T::KIND).into());
+        document_path_param(ctx, operation, "id", schema);
+    }
 
-impl FromRequestParts<App> for Params {
+    fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refused(ctx, &[404])
+    }
+}
+
+/// The query parameters a `T` has as fields. Of one given twice the first counts,
+/// an empty one counts as not given, and others are not looked at.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
-        query.map(|Query(pairs)| Self(pairs)).map_err(|_| ApiError::Query)
-    }
-}
-
-impl Params {
-    /// A parameter; an empty one counts as not given.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, value)| key == name && !value.is_empty());
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// A parameter that must be there.
-    pub fn require(&self, name: &'static str) -> Result<&str, ApiError> {
-        self.get(name).ok_or(ApiError::Missing(name))
-    }
-
-    /// A parameter that is an id.
-    pub fn id<T: FromStr<Err = ModelError>>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        self.get(name).map(|text| text.parse().map_err(ApiError::from)).transpose()
-    }
-
-    /// A parameter that is `true` or `false`; off when it is not given.
-    pub fn switch(&self, name: &'static str) -> Result<bool, ApiError> {
-        match self.get(name) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(other) => {
-                Err(ApiError::Field { field: name, value: other.into(), expected: "true or false" })
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let mut fields = serde_json::Map::new();
+        for (name, value) in pairs.map_err(|_| ApiError::Query)?.0 {
+            if !value.is_empty() {
+                fields.entry(name).or_insert(Value::String(value));
             }
         }
+        serde_path_to_error::deserialize(Value::Object(fields)).map(Self).map_err(|error| {
+            let field = match error.path().iter().next() {
+                Some(Segment::Map { key }) => key.clone(),
+                _ => String::new(),
+            };
+            ApiError::Parameter { field, problem: error.into_inner().to_string() }
+        })
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let mut schema = T::json_schema(&mut ctx.schema);
+        let properties = schema.ensure_object().get_mut("properties").and_then(Value::as_object_mut);
+        properties.into_iter().flat_map(|fields| fields.values_mut()).for_each(refuse_null);
+        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+        add_parameters(ctx, operation, parameters);
     }
 
-    /// `limit` and `offset`.
-    pub fn page(&self, default: usize, max: usize) -> Result<Page, ApiError> {
-        let number = |text: &str| text.parse::<usize>().ok();
-        let limit = match self.get("limit") {
-            None => default,
-            Some(value) => number(value)
-                .filter(|limit| *limit <= max)
-                .ok_or_else(|| ApiError::Limit { value: value.into(), max })?,
-        };
-        let offset = match self.get("offset") {
-            None => 0,
-            Some(value) => number(value).ok_or_else(|| ApiError::Offset { value: value.into() })?,
-        };
-        Ok(Page { limit, offset })
+    fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refused(ctx, &[400])
     }
+}
 
-    /// `sort_key` and `sort_dir`; both spellings of the keys are in use.
-    pub fn order(&self) -> Result<Order, ApiError> {
-        let bad =
-            |field, value: &str, expected| Err(ApiError::Field { field, value: value.into(), expected });
-        let by_update = match self.get("sort_key") {
-            None | Some("created_at" | "create_at") => false,
-            Some("updated_at" | "update_at") => true,
-            Some(other) => return bad("sort_key", other, "created_at or updated_at"),
-        };
-        let ascending = match self.get("sort_dir") {
-            None | Some("desc") => false,
-            Some("asc") => true,
-            Some(other) => return bad("sort_dir", other, "asc or desc"),
-        };
-        Ok(Order { by_update, ascending })
-    }
-
-    /// `status`, one of `known`.
-    pub fn status(&self, known: &[&str]) -> Result<Option<&str>, ApiError> {
-        match self.get("status") {
-            Some(value) if !known.contains(&value) => Err(ApiError::Field {
-                field: "status",
-                value: value.into(),
-                expected: "a status of the resource, as the API reference spells it",
-            }),
-            status => Ok(status),
+/// An optional field may be null in a body; in a query there is no null.
+fn refuse_null(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [one] = types.as_slice() {
+            schema["type"] = one.clone();
         }
     }
-}
-
-/// Whether `text` contains `part`, whatever the case.
-pub fn contains(text: &str, part: &str) -> bool {
-    text.to_lowercase().contains(&part.to_lowercase())
-}
-
-/// Which rows of a list are wanted.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Most rows.
-    pub limit: usize,
-    /// Rows to leave out before.
-    pub offset: usize,
-}
-
-impl Page {
-    /// The rows wanted, and how many there are in all.
-    pub fn cut<T>(self, rows: Vec<T>) -> (Vec<T>, usize) {
-        let total = rows.len();
-        (rows.into_iter().skip(self.offset).take(self.limit).collect(), total)
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.retain(|word| !word.is_null());
     }
 }
 
-/// In which order rows are wanted.
-#[derive(Clone, Copy, Debug)]
-pub struct Order {
-    by_update: bool,
-    ascending: bool,
-}
-
-impl Order {
-    /// Sorts rows by the times `times` gives of them (created, updated).
-    pub fn sort<T>(self, rows: &mut [T], times: impl Fn(&T) -> (Timestamp, Timestamp)) {
-        rows.sort_by_key(|row| {
-            let (created, updated) = times(row);
-            if self.by_update { updated } else { created }
-        });
-        if !self.ascending {
-            rows.reverse();
-        }
-    }
+/// A query parameter that is on or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Switch {
+    #[default]
+    False,
+    True,
 }
 
 /// A JSON body. The content type is not looked at: clients spell it in several
@@ -181,6 +149,25 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         json.end().map_err(|error| ApiError::Body { problem: error.to_string() })?;
         Ok(Self(body))
     }
+}
+
+impl<T: JsonSchema> OperationInput for Body<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let json_schema = ctx.schema.subschema_for::<T>();
+        let schema = SchemaObject { json_schema, example: None, external_docs: None };
+        let json = MediaType { schema: Some(schema), ..MediaType::default() };
+        let content = [("application/json".to_owned(), json)].into_iter().collect();
+        set_body(ctx, operation, RequestBody { content, required: true, ..RequestBody::default() });
+    }
+
+    fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refused(ctx, &[400, 413])
+    }
+}
+
+/// Whether `text` contains `part`, whatever the case.
+pub fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
 }
 
 /// A field that must be there.
@@ -211,7 +198,6 @@ pub fn unset(
     value: Option<&serde_json::Value>,
     expected: &'static str,
 ) -> Result<(), ApiError> {
-    use serde_json::Value;
     let is_unset = match value {
         None | Some(Value::Null | Value::Bool(false)) => true,
         Some(Value::Array(list)) => list.is_empty(),

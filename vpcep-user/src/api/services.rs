@@ -1,54 +1,141 @@
 //! `/v1/{project_id}/vpc-endpoint-services`: list, create, `/public`,
 //! `/describe`, and show, update, rename and delete under `/{id}`.
 
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, put_with};
 use axum::Json;
 use axum::extract::State as Context;
-use axum::response::Response;
+use axum::response::NoContent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::App;
 use super::auth::InProject;
 use super::error::ApiError;
-use super::request::{Body, Id, Params, contains, only, require, unset};
-use super::{App, deleted};
+use super::openapi::named;
+use super::page::{Order, Paging};
+use super::request::{Body, Id, Query, contains, only, require, unset};
 use crate::controller::services::{NewService, ServiceChange, connection_count};
 use crate::controller::{ControlError, State, Tx, services};
 use crate::model::connection::Effect;
-use crate::model::{BackendKind, Port, PortMapping, PortMappings, Service, ServiceId};
+use crate::model::{
+    BackendId, BackendKind, Description, DomainId, FullName, MAX_PORTS, Port, PortMapping, PortMappings,
+    ProjectId, Protocol, Service, ServiceId, ServiceName, ServiceStatus, Timestamp, VpcId,
+};
 
-const STATUSES: &[&str] = &["creating", "available", "failed", "deleting"];
+pub fn routes() -> ApiRouter<App> {
+    const SERVICES: &str = "/v1/{project_id}/vpc-endpoint-services";
+    let path = |rest: &str| format!("{SERVICES}{rest}");
+    ApiRouter::new()
+        .api_route(
+            SERVICES,
+            get_with(list, named("listEndpointServices", "List endpoint services"))
+                .post_with(create, named("createEndpointService", "Offer a backend as an endpoint service")),
+        )
+        .api_route(
+            &path("/public"),
+            get_with(public, named("listPublicEndpointServices", "List what the operator offers everyone")),
+        )
+        .api_route(
+            &path("/describe"),
+            get_with(describe, named("describeEndpointService", "Look an endpoint service up by name or id")),
+        )
+        .api_route(
+            &path("/{id}"),
+            get_with(show, named("showEndpointService", "Show an endpoint service"))
+                .put_with(update, named("updateEndpointService", "Change an endpoint service"))
+                .delete_with(delete, named("deleteEndpointService", "Delete an endpoint service")),
+        )
+        .api_route(
+            &path("/{id}/name"),
+            put_with(rename, named("renameEndpointService", "Change the name of an endpoint service")),
+        )
+        .with_path_items(|path| path.tag("Endpoint services"))
+}
+
+/// Where a service is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+enum Status {
+    Creating,
+    Available,
+    Failed,
+    Deleting,
+}
+
+impl Status {
+    fn of(status: ServiceStatus) -> Self {
+        match status {
+            ServiceStatus::Creating => Self::Creating,
+            ServiceStatus::Available => Self::Available,
+            ServiceStatus::Deleting => Self::Deleting,
+        }
+    }
+}
 
 /// A service as its owner sees it.
-#[derive(Serialize)]
-struct ServiceView {
-    id: String,
-    port_id: String,
-    service_name: String,
-    server_type: String,
-    vpc_id: String,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointService")]
+pub struct ServiceView {
+    /// Names it.
+    id: ServiceId,
+    /// The backend.
+    port_id: BackendId,
+    /// Its full name, by which consumers find it.
+    service_name: FullName,
+    /// What the backend is.
+    server_type: BackendKind,
+    /// The VPC the backend is in.
+    vpc_id: VpcId,
+    /// Whether a new endpoint waits for the provider.
     approval_enabled: bool,
-    status: &'static str,
+    /// Where it is in its life.
+    status: Status,
+    /// Always `interface`.
     service_type: &'static str,
-    created_at: String,
-    updated_at: String,
-    project_id: String,
-    domain_id: String,
+    /// When it was made.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    /// Its owner.
+    project_id: ProjectId,
+    /// The owner's account.
+    domain_id: DomainId,
+    /// Which ports are reachable.
     ports: Vec<PortView>,
+    /// Always `close`.
     tcp_proxy: &'static str,
+    /// Always empty.
+    #[schemars(with = "Vec<Value>")]
     tags: [(); 0],
+    /// The provider's note.
     description: String,
+    /// Endpoints that are accepted or on the way to it.
     connection_count: usize,
+    /// Whether endpoints may have policies.
     enable_policy: bool,
+    /// Always `ipv4`.
     ip_version: &'static str,
+    /// Always `internal`.
     cidr_type: &'static str,
+    /// Always `basic`.
     supported_editions: [&'static str; 1],
 }
 
-#[derive(Serialize)]
+/// One port mapping.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PortMapping")]
 struct PortView {
+    /// Port at the endpoint.
+    #[schemars(range(min = 1))]
     client_port: u16,
+    /// Port at the backend.
+    #[schemars(range(min = 1))]
     server_port: u16,
-    protocol: String,
+    /// The protocol.
+    protocol: Protocol,
 }
 
 impl ServiceView {
@@ -56,21 +143,21 @@ impl ServiceView {
         let ports = service.ports.as_slice().iter().map(|mapping| PortView {
             client_port: mapping.client_port.get(),
             server_port: mapping.server_port.get(),
-            protocol: mapping.protocol.to_string(),
+            protocol: mapping.protocol,
         });
         Self {
-            id: service.id.to_string(),
-            port_id: service.backend.to_string(),
-            service_name: state.full_name(service).to_string(),
-            server_type: service.server_kind.to_string(),
-            vpc_id: service.vpc.to_string(),
+            id: service.id,
+            port_id: service.backend,
+            service_name: state.full_name(service),
+            server_type: service.server_kind,
+            vpc_id: service.vpc,
             approval_enabled: service.approval_enabled,
-            status: service.status.as_str(),
+            status: Status::of(service.status),
             service_type: "interface",
-            created_at: service.created_at.to_string(),
-            updated_at: service.updated_at.to_string(),
-            project_id: service.project.to_string(),
-            domain_id: state.domain_of(service.project).to_string(),
+            created_at: service.created_at,
+            updated_at: service.updated_at,
+            project_id: service.project,
+            domain_id: state.domain_of(service.project),
             ports: ports.collect(),
             tcp_proxy: "close",
             tags: [],
@@ -84,11 +171,27 @@ impl ServiceView {
     }
 }
 
+/// A page of endpoint services.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointServicePage")]
+pub struct ServicePage {
+    endpoint_services: Vec<ServiceView>,
+    /// How many there are on all pages.
+    total_count: usize,
+}
+
 /// One port mapping of a request.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewPortMapping")]
 pub struct PortRequest {
+    /// Port at the endpoint.
+    #[schemars(with = "i64", range(min = 1, max = 65535))]
     client_port: Option<i64>,
+    /// Port at the backend.
+    #[schemars(with = "i64", range(min = 1, max = 65535))]
     server_port: Option<i64>,
+    /// The protocol; TCP when absent.
+    #[schemars(with = "Option<Protocol>")]
     protocol: Option<String>,
 }
 
@@ -111,19 +214,43 @@ fn port_mappings(requests: Vec<PortRequest>) -> Result<PortMappings, ApiError> {
 }
 
 /// The body of a creation.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CreateEndpointService")]
 pub struct CreateRequest {
+    /// The backend.
+    #[schemars(with = "BackendId")]
     port_id: Option<String>,
+    /// The VPC the backend is in.
+    #[schemars(with = "VpcId")]
     vpc_id: Option<String>,
+    /// What the backend is.
+    #[schemars(with = "BackendKind")]
     server_type: Option<String>,
+    /// Which ports are reachable; each client port once.
+    #[schemars(with = "Vec<PortRequest>", length(min = 1, max = MAX_PORTS))]
     ports: Option<Vec<PortRequest>>,
+    /// The middle of the full name; may be empty.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{0,16}$"))]
     service_name: Option<String>,
+    /// Whether a new endpoint waits for the provider; true when absent.
     approval_enabled: Option<bool>,
+    /// Only `interface` is supported, in any case.
+    #[schemars(extend("enum" = ["interface", null]))]
     service_type: Option<String>,
+    /// Only `close` is supported, in any case.
+    #[schemars(extend("enum" = ["close", null]))]
     tcp_proxy: Option<String>,
+    /// None are supported.
+    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
     tags: Option<Value>,
+    /// The provider's note.
+    #[schemars(with = "Option<Description>")]
     description: Option<String>,
+    /// Only `ipv4` is supported, in any case.
+    #[schemars(extend("enum" = ["ipv4", null]))]
     ip_version: Option<String>,
+    /// None is supported.
+    #[schemars(with = "Option<()>")]
     snat_network_id: Option<Value>,
 }
 
@@ -167,34 +294,50 @@ pub async fn create(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Body(request): Body<CreateRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ServiceView>, ApiError> {
     let new = NewService::try_from(request)?;
     // An endpoint may be made right after this answer, so the service is available by then.
     let service = app.make(move |tx| services::create(tx, scope, new)).await?;
     current(&app, service).await
 }
 
+/// Which services are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Filter {
+    /// Only that of this id.
+    id: Option<String>,
+    /// Only those in this state.
+    status: Option<Status>,
+    /// Only those with this in their full names, in any case.
+    endpoint_service_name: Option<String>,
+}
+
+impl Filter {
+    fn wants(&self, state: &State, service: &Service) -> bool {
+        let Self { id, status, endpoint_service_name } = self;
+        id.as_ref().is_none_or(|id| service.id.to_string() == *id)
+            && status.is_none_or(|status| Status::of(service.status) == status)
+            && endpoint_service_name
+                .as_ref()
+                .is_none_or(|part| contains(state.full_name(service).as_str(), part))
+    }
+}
+
 /// `GET`
 pub async fn list(
     InProject(scope): InProject,
     Context(app): Context<App>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
-    let (page, order) = (params.page(10, 1000)?, params.order()?);
-    let status = params.status(STATUSES)?.map(str::to_owned);
+    Paging(page): Paging<10, 1000>,
+    Query(order): Query<Order>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<ServicePage>, ApiError> {
     app.read(move |state| {
         let mut rows = state.visible::<Service>(scope);
-        rows.retain(|service| {
-            params.get("id").is_none_or(|id| service.id.to_string() == id)
-                && status.as_deref().is_none_or(|status| service.status.as_str() == status)
-                && params
-                    .get("endpoint_service_name")
-                    .is_none_or(|part| contains(state.full_name(service).as_str(), part))
-        });
+        rows.retain(|service| filter.wants(state, service));
         order.sort(&mut rows, |service| (service.created_at, service.updated_at));
-        let (rows, total_count) = page.cut(rows);
-        let rows: Vec<_> = rows.into_iter().map(|service| ServiceView::new(state, service)).collect();
-        Ok(Json(json!({"endpoint_services": rows, "total_count": total_count})))
+        let total_count = rows.len();
+        let views = page.cut(rows).into_iter().map(|service| ServiceView::new(state, service));
+        Ok(Json(ServicePage { endpoint_services: views.collect(), total_count }))
     })
     .await
 }
@@ -204,18 +347,30 @@ pub async fn show(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Service>,
-) -> Result<Json<Value>, ApiError> {
-    app.read(move |state| Ok(Json(json!(ServiceView::new(state, state.find(scope, id)?))))).await
+) -> Result<Json<ServiceView>, ApiError> {
+    app.read(move |state| Ok(Json(ServiceView::new(state, state.find(scope, id)?)))).await
 }
 
-/// The body of an update.
-#[derive(Deserialize)]
+/// The body of an update; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "UpdateEndpointService")]
 pub struct UpdateRequest {
+    /// Whether a new endpoint waits for the provider.
     approval_enabled: Option<bool>,
+    /// The middle of the full name.
+    #[schemars(with = "Option<ServiceName>")]
     service_name: Option<String>,
+    /// Which ports are reachable, all of them; each client port once.
+    #[schemars(length(min = 1, max = MAX_PORTS))]
     ports: Option<Vec<PortRequest>>,
+    /// The backend, in the same VPC.
+    #[schemars(with = "Option<BackendId>")]
     port_id: Option<String>,
+    /// Only `close` is supported, in any case.
+    #[schemars(extend("enum" = ["close", null]))]
     tcp_proxy: Option<String>,
+    /// The provider's note.
+    #[schemars(with = "Option<Description>")]
     description: Option<String>,
 }
 
@@ -242,7 +397,7 @@ pub async fn update(
     Context(app): Context<App>,
     Id(id): Id<Service>,
     Body(request): Body<UpdateRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ServiceView>, ApiError> {
     let change = ServiceChange::try_from(request)?;
     let update = move |tx: &mut Tx<'_>| Ok((services::update(tx, scope, id, change)?, Effect::Reconcile));
     let service = app.write_through(update).await?;
@@ -251,18 +406,29 @@ pub async fn update(
 
 /// A service as it is after the pass that covered it; if its owner has deleted it
 /// meanwhile, what was done stands.
-async fn current(app: &App, service: Service) -> Result<Json<Value>, ApiError> {
+async fn current(app: &App, service: Service) -> Result<Json<ServiceView>, ApiError> {
     app.read(move |state| {
         let service = state.services.get(service.id).unwrap_or(&service);
-        Ok(Json(json!(ServiceView::new(state, service))))
+        Ok(Json(ServiceView::new(state, service)))
     })
     .await
 }
 
 /// The body of a renaming.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "RenameEndpointService")]
 pub struct RenameRequest {
+    /// The middle of the full name.
+    #[schemars(with = "ServiceName")]
     endpoint_service_name: Option<String>,
+}
+
+/// A new name.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RenamedEndpointService")]
+pub struct Renamed {
+    /// The full name.
+    endpoint_service_name: FullName,
 }
 
 /// `PUT /{id}/name`
@@ -271,12 +437,11 @@ pub async fn rename(
     Context(app): Context<App>,
     Id(id): Id<Service>,
     Body(request): Body<RenameRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Renamed>, ApiError> {
     let name = require("endpoint_service_name", request.endpoint_service_name)?.parse()?;
     let change = ServiceChange { name: Some(name), ..ServiceChange::default() };
     let service = app.write(move |tx| services::update(tx, scope, id, change)).await?;
-    app.read(move |state| Ok(Json(json!({"endpoint_service_name": state.full_name(&service).as_str()}))))
-        .await
+    app.read(move |state| Ok(Json(Renamed { endpoint_service_name: state.full_name(&service) }))).await
 }
 
 /// `DELETE /{id}`
@@ -284,17 +449,58 @@ pub async fn delete(
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Service>,
-) -> Result<Response, ApiError> {
+) -> Result<NoContent, ApiError> {
     app.write_through(move |tx| Ok((services::delete(tx, scope, id)?, Effect::Reconcile))).await?;
-    Ok(deleted())
+    Ok(NoContent)
+}
+
+/// What anybody may know of a service.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DescribedEndpointService")]
+pub struct Described {
+    /// Names it.
+    id: ServiceId,
+    /// Its full name.
+    service_name: FullName,
+    /// Always `interface`.
+    service_type: &'static str,
+    /// When it was made.
+    created_at: Timestamp,
+    /// Whether its use is charged for; it is not.
+    is_charge: bool,
+    /// Whether endpoints may have policies.
+    enable_policy: bool,
+    /// Always null.
+    public_border_group: Option<String>,
+}
+
+/// A page of services for everyone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PublicEndpointServicePage")]
+pub struct PublicPage {
+    endpoint_services: Vec<Described>,
+    /// How many there are on all pages.
+    total_count: usize,
+}
+
+/// By what a service is looked up.
+#[derive(Deserialize, JsonSchema)]
+pub struct Named {
+    /// Its id.
+    id: Option<String>,
+    /// Its full name, when no id is given.
+    endpoint_service_name: Option<String>,
 }
 
 /// `GET /public`: services the operator offers to everyone. There are none: what
 /// an operator offers is a service like any other, found by its full name.
-pub async fn public(_: InProject, params: Params) -> Result<Json<Value>, ApiError> {
-    params.page(10, 1000)?;
-    params.order()?;
-    Ok(Json(json!({"endpoint_services": [], "total_count": 0})))
+pub async fn public(
+    _: InProject,
+    _: Paging<10, 1000>,
+    _: Query<Order>,
+    _: Query<Named>,
+) -> Result<Json<PublicPage>, ApiError> {
+    Ok(Json(PublicPage { endpoint_services: vec![], total_count: 0 }))
 }
 
 /// `GET /describe`: what anybody may know of a service whose full name or id they
@@ -302,28 +508,29 @@ pub async fn public(_: InProject, params: Params) -> Result<Json<Value>, ApiErro
 pub async fn describe(
     _: InProject,
     Context(app): Context<App>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
-    if params.get("id").is_none() && params.get("endpoint_service_name").is_none() {
-        return Err(ApiError::Missing("endpoint_service_name"));
-    }
+    Query(Named { id, endpoint_service_name }): Query<Named>,
+) -> Result<Json<Described>, ApiError> {
+    let (is_id, named) = match (id, endpoint_service_name) {
+        (Some(id), _) => (true, id),
+        (None, name) => (false, require("endpoint_service_name", name)?),
+    };
     app.read(move |state| {
-        let service = match (params.get("id"), params.get("endpoint_service_name")) {
-            (Some(id), _) => id.parse::<ServiceId>().ok().and_then(|id| state.services.get(id)),
-            (None, name) => state.services.iter().find(|s| Some(state.full_name(s).as_str()) == name),
+        let service = if is_id {
+            named.parse().ok().and_then(|id| state.services.get(id))
+        } else {
+            state.services.iter().find(|service| state.full_name(service).as_str() == named)
         };
-        let named = params.get("id").or(params.get("endpoint_service_name")).unwrap_or_default();
-        let not_found = || ControlError::NotFound { kind: "endpoint service", id: named.into() };
+        let not_found = || ControlError::NotFound { kind: "endpoint service", id: named.clone() };
         let service = service.ok_or_else(not_found)?;
-        Ok(Json(json!({
-            "id": service.id.to_string(),
-            "service_name": state.full_name(service).as_str(),
-            "service_type": "interface",
-            "created_at": service.created_at.to_string(),
-            "is_charge": false,
-            "enable_policy": false,
-            "public_border_group": null,
-        })))
+        Ok(Json(Described {
+            id: service.id,
+            service_name: state.full_name(service),
+            service_type: "interface",
+            created_at: service.created_at,
+            is_charge: false,
+            enable_policy: false,
+            public_border_group: None,
+        }))
     })
     .await
 }

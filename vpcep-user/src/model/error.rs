@@ -154,6 +154,12 @@ pub enum ModelError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// Not a point in time.
+    #[error("bad time \"{value}\": expected RFC 3339 in UTC, such as 2026-03-01T12:00:00Z")]
+    Time {
+        /// What was given.
+        value: String,
+    },
     /// Not an IPv4 address.
     #[error("bad {field} \"{value}\": expected an IPv4 address such as 10.0.0.7")]
     Address {

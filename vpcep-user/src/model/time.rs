@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use super::ModelError;
+
 /// A point in time: microseconds since 1970-01-01 UTC.
 ///
 /// Prints as the API writes times, `YYYY-MM-DDTHH:MM:SSZ`; the microseconds
@@ -57,12 +59,13 @@ impl Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = ();
+    type Err = ModelError;
 
     /// Reads RFC 3339 in UTC, with or without a fraction.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let time = humantime::parse_rfc3339(text).map_err(|_| ())?;
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| ())?;
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let bad = || ModelError::Time { value: text.into() };
+        let time = humantime::parse_rfc3339(text).map_err(|_| bad())?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| bad())?;
         Ok(Self::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
     }
 }

@@ -1,0 +1,128 @@
+//! What lists have in common: which rows, and in which order.
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{Operation, Response};
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use schemars::{JsonSchema, json_schema};
+use serde::Deserialize;
+
+use super::App;
+use super::error::ApiError;
+use super::openapi::refused;
+use super::request::Query;
+use crate::model::Timestamp;
+
+/// `limit` and `offset` of a request; a list has a `DEFAULT` and a `MAX` of rows.
+pub struct Paging<const DEFAULT: usize, const MAX: usize>(pub Page);
+
+/// Which rows of a list are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Most rows.
+    pub limit: usize,
+    /// Rows to leave out before.
+    pub offset: usize,
+}
+
+impl Page {
+    /// The rows wanted.
+    pub fn cut<T>(self, rows: impl IntoIterator<Item = T>) -> Vec<T> {
+        rows.into_iter().skip(self.offset).take(self.limit).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    limit: Option<String>,
+    offset: Option<String>,
+}
+
+impl<const DEFAULT: usize, const MAX: usize> FromRequestParts<App> for Paging<DEFAULT, MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Query(Asked { limit, offset }) = Query::from_request_parts(parts, app).await?;
+        let limit = match limit {
+            None => DEFAULT,
+            Some(value) => match value.parse() {
+                Ok(limit) if limit <= MAX => limit,
+                _ => return Err(ApiError::Limit { value, max: MAX }),
+            },
+        };
+        let offset = match offset {
+            None => 0,
+            Some(value) => value.parse().map_err(|_| ApiError::Offset { value })?,
+        };
+        Ok(Self(Page { limit, offset }))
+    }
+}
+
+impl<const DEFAULT: usize, const MAX: usize> OperationInput for Paging<DEFAULT, MAX> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({"type": "object", "properties": {
+            "limit": {
+                "description": "Most rows of the answer.",
+                "type": "integer", "minimum": 0, "maximum": MAX, "default": DEFAULT,
+            },
+            "offset": {
+                "description": "Rows to leave out before.",
+                "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0,
+            },
+        }});
+        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+        add_parameters(ctx, operation, parameters);
+    }
+
+    fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refused(ctx, &[400])
+    }
+}
+
+/// In which order rows are wanted.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub struct Order {
+    /// By which time rows are sorted; both spellings of the names are in use.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["created_at", "create_at", "updated_at", "update_at"]))]
+    sort_key: SortKey,
+    /// Whether the newest come first (`desc`, the default) or last.
+    #[serde(default)]
+    sort_dir: SortDir,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum SortKey {
+    #[default]
+    #[serde(rename = "created_at", alias = "create_at")]
+    Created,
+    #[serde(rename = "updated_at", alias = "update_at")]
+    Updated,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum SortDir {
+    #[default]
+    Desc,
+    Asc,
+}
+
+impl Order {
+    /// Sorts rows by the times `times` gives of them (created, updated).
+    pub fn sort<T>(self, rows: &mut [T], times: impl Fn(&T) -> (Timestamp, Timestamp)) {
+        rows.sort_by_key(|row| {
+            let (created, updated) = times(row);
+            match self.sort_key {
+                SortKey::Created => created,
+                SortKey::Updated => updated,
+            }
+        });
+        if self.sort_dir == SortDir::Desc {
+            rows.reverse();
+        }
+    }
+}
