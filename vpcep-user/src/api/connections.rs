@@ -89,15 +89,38 @@ pub struct Connections {
 }
 
 /// Which connections are wanted.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Only that of this endpoint.
     id: Option<String>,
     /// Only that with this marker.
-    #[schemars(with = "Option<u32>", range(min = 1))]
-    marker_id: Option<String>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = u32::MAX))]
+    marker_id: Option<Marker>,
     /// Only those in this state.
     status: Option<Status>,
+}
+
+impl Filter {
+    fn wants(&self, endpoint: &Endpoint) -> bool {
+        let Self { id, marker_id, status } = self;
+        id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
+            && marker_id.is_none_or(|marker| endpoint.marker == marker.0)
+            && status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
+    }
+}
+
+/// A marker in a query.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Marker(u32);
+
+impl TryFrom<String> for Marker {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = |_| format!("bad marker_id \"{text}\": expected a number of 1 to 4294967295");
+        text.parse().map(Self).map_err(bad)
+    }
 }
 
 /// `GET`
@@ -109,23 +132,11 @@ pub async fn list(
     Query(order): Query<Order>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<ConnectionPage>, ApiError> {
-    let bad_marker = |value: String| ApiError::Field {
-        field: "marker_id",
-        value,
-        expected: "a number of 1 to 4294967295",
-    };
-    let marker = filter.marker_id.map(|text| text.parse::<u32>().map_err(|_| bad_marker(text)));
-    let marker = marker.transpose()?;
     app.read(move |state| {
-        let mut rows = connections::list(state, scope, id)?;
-        rows.retain(|endpoint| {
-            filter.id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
-                && marker.is_none_or(|marker| endpoint.marker == marker)
-                && filter.status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
-        });
-        order.sort(&mut rows, |endpoint| (endpoint.created_at, endpoint.updated_at));
-        let total_count = rows.len();
-        let views = page.cut(rows).into_iter().map(|endpoint| ConnectionView::new(state, endpoint));
+        let wanted = (filter != Filter::default()).then_some(|endpoint: &_| filter.wants(endpoint));
+        let ages = connections::list(state, scope, id)?;
+        let (rows, total_count) = order.page::<Endpoint>(page, state, &ages, wanted);
+        let views = rows.into_iter().map(|endpoint| ConnectionView::new(state, endpoint));
         Ok(Json(ConnectionPage { connections: views.collect(), total_count }))
     })
     .await

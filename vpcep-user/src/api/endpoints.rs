@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
 use super::request::{Body, Id, Query, contains, only, require, unset};
+use super::wire::ADDRESS_OR_NONE;
 use crate::controller::endpoints::NewEndpoint;
 use crate::controller::{State, endpoints};
 use crate::model::connection::{Effect, Failure, State as ConnectionState};
@@ -218,7 +219,7 @@ pub struct CreateRequest {
     #[schemars(with = "SubnetId")]
     subnet_id: Option<String>,
     /// Its address; one is chosen when it is absent or empty.
-    #[schemars(with = "Option<Ipv4Addr>")]
+    #[schemars(regex(pattern = ADDRESS_OR_NONE))]
     port_ip: Option<String>,
     /// The clients that may use it.
     #[schemars(with = "Option<Vec<WhitelistEntry>>", length(max = MAX_WHITELIST))]
@@ -316,7 +317,7 @@ pub async fn create(
 }
 
 /// Which endpoints are wanted.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Only that of this id.
     id: Option<String>,
@@ -349,11 +350,10 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<EndpointPage>, ApiError> {
     app.read(move |state| {
-        let mut rows = state.visible::<Endpoint>(scope);
-        rows.retain(|endpoint| filter.wants(state, endpoint));
-        order.sort(&mut rows, |endpoint| (endpoint.created_at, endpoint.updated_at));
-        let total_count = rows.len();
-        let views = page.cut(rows).into_iter().map(|endpoint| EndpointView::new(state, endpoint));
+        let wanted = (filter != Filter::default()).then_some(|endpoint: &_| filter.wants(state, endpoint));
+        let ages = state.index.endpoints.visible(scope);
+        let (rows, total_count) = order.page::<Endpoint>(page, state, &ages, wanted);
+        let views = rows.into_iter().map(|endpoint| EndpointView::new(state, endpoint));
         Ok(Json(EndpointPage { endpoints: views.collect(), total_count }))
     })
     .await

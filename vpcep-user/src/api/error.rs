@@ -118,7 +118,7 @@ pub enum ApiError {
         max: usize,
     },
     /// `offset` out of range.
-    #[error("bad offset \"{value}\": expected 0 or more")]
+    #[error("bad offset \"{value}\": expected 0 to 4294967295")]
     Offset {
         /// What was given.
         value: String,

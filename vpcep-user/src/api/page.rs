@@ -3,7 +3,6 @@
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response};
-use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use schemars::{JsonSchema, json_schema};
@@ -12,7 +11,10 @@ use serde::Deserialize;
 use super::App;
 use super::error::ApiError;
 use super::openapi::refused;
-use super::request::Query;
+use super::request::{Query, document_query};
+use crate::controller::State;
+use crate::controller::index::Ages;
+use crate::controller::state::Listed;
 use crate::model::Timestamp;
 
 /// `limit` and `offset` of a request; a list has a `DEFAULT` and a `MAX` of rows.
@@ -54,7 +56,10 @@ impl<const DEFAULT: usize, const MAX: usize> FromRequestParts<App> for Paging<DE
         };
         let offset = match offset {
             None => 0,
-            Some(value) => value.parse().map_err(|_| ApiError::Offset { value })?,
+            Some(value) => match value.parse::<u32>() {
+                Ok(offset) => usize::try_from(offset).expect("usize has 32 bits or more on Linux"),
+                Err(_) => return Err(ApiError::Offset { value }),
+            },
         };
         Ok(Self(Page { limit, offset }))
     }
@@ -72,8 +77,7 @@ impl<const DEFAULT: usize, const MAX: usize> OperationInput for Paging<DEFAULT, 
                 "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 0,
             },
         }});
-        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
-        add_parameters(ctx, operation, parameters);
+        document_query(ctx, operation, schema);
     }
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
@@ -124,5 +128,43 @@ impl Order {
         if self.sort_dir == SortDir::Desc {
             rows.reverse();
         }
+    }
+
+    /// A page of the objects of `ages` that are `wanted`, and how many there are of
+    /// these. Where all are wanted, by the time they were made, only those of the
+    /// page are looked at.
+    pub fn page<'a, T: Listed>(
+        self,
+        page: Page,
+        state: &'a State,
+        ages: &Ages<T::Id>,
+        wanted: Option<impl Fn(&T) -> bool>,
+    ) -> (Vec<&'a T>, usize)
+    where
+        T::Id: Send,
+    {
+        let table = T::table(state);
+        let find =
+            |(_, id): &(Timestamp, T::Id)| table.get(*id).expect("what is in the index is in its table");
+        let Some(wanted) = wanted else {
+            if self.sort_key == SortKey::Created {
+                let ids = match self.sort_dir {
+                    SortDir::Asc => page.cut(ages),
+                    SortDir::Desc => page.cut(ages.iter().rev()),
+                };
+                return (ids.into_iter().map(find).collect(), ages.len());
+            }
+            return self.sorted(page, ages.iter().map(find).collect());
+        };
+        self.sorted(page, ages.iter().map(find).filter(|row| wanted(row)).collect())
+    }
+
+    fn sorted<T: Listed>(self, page: Page, mut rows: Vec<&T>) -> (Vec<&T>, usize)
+    where
+        T::Id: Send,
+    {
+        self.sort(&mut rows, |row| (row.created_at(), row.updated_at()));
+        let total = rows.len();
+        (page.cut(rows), total)
     }
 }

@@ -143,10 +143,13 @@ pub struct SetRequest {
 #[derive(Deserialize, JsonSchema)]
 pub struct Limits {
     /// Most services of the project.
+    #[schemars(range(max = u32::MAX))]
     endpoint_service: Option<u32>,
     /// Most endpoints of the project.
+    #[schemars(range(max = u32::MAX))]
     endpoint: Option<u32>,
     /// Most concurrent connections of each endpoint.
+    #[schemars(range(max = u32::MAX))]
     connection: Option<u32>,
 }
 

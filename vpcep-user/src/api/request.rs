@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use aide::OperationInput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, RequestBody, Response, SchemaObject};
+use aide::openapi::{MediaType, Operation, Parameter, RequestBody, Response, SchemaObject};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -101,13 +101,23 @@ impl<T: JsonSchema> OperationInput for Query<T> {
         let mut schema = T::json_schema(&mut ctx.schema);
         let properties = schema.ensure_object().get_mut("properties").and_then(Value::as_object_mut);
         properties.into_iter().flat_map(|fields| fields.values_mut()).for_each(refuse_null);
-        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
-        add_parameters(ctx, operation, parameters);
+        document_query(ctx, operation, schema);
     }
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
         refused(ctx, &[400])
     }
+}
+
+/// Says of an operation that it takes these query parameters.
+pub fn document_query(ctx: &mut GenContext, operation: &mut Operation, schema: Schema) {
+    let mut parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+    for parameter in &mut parameters {
+        if let Parameter::Query { allow_empty_value, .. } = parameter {
+            *allow_empty_value = Some(true);
+        }
+    }
+    add_parameters(ctx, operation, parameters);
 }
 
 /// An optional field may be null in a body; in a query there is no null.

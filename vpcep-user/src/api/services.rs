@@ -302,7 +302,7 @@ pub async fn create(
 }
 
 /// Which services are wanted.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Only that of this id.
     id: Option<String>,
@@ -332,11 +332,10 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<ServicePage>, ApiError> {
     app.read(move |state| {
-        let mut rows = state.visible::<Service>(scope);
-        rows.retain(|service| filter.wants(state, service));
-        order.sort(&mut rows, |service| (service.created_at, service.updated_at));
-        let total_count = rows.len();
-        let views = page.cut(rows).into_iter().map(|service| ServiceView::new(state, service));
+        let wanted = (filter != Filter::default()).then_some(|service: &_| filter.wants(state, service));
+        let ages = state.index.services.visible(scope);
+        let (rows, total_count) = order.page::<Service>(page, state, &ages, wanted);
+        let views = rows.into_iter().map(|service| ServiceView::new(state, service));
         Ok(Json(ServicePage { endpoint_services: views.collect(), total_count }))
     })
     .await

@@ -55,13 +55,13 @@ macro_rules! parsed {
 described! {
     AccessKeyId: {"type": "string", "pattern": "^[A-Z0-9]{20}$"};
     UserId: {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"};
-    AttachmentId: {"type": "string", "format": "uuid"};
-    BackendId: {"type": "string", "format": "uuid"};
-    EndpointId: {"type": "string", "format": "uuid"};
-    PermissionId: {"type": "string", "format": "uuid"};
-    ServiceId: {"type": "string", "format": "uuid"};
-    SubnetId: {"type": "string", "format": "uuid"};
-    VpcId: {"type": "string", "format": "uuid"};
+    AttachmentId: {"type": "string", "format": "uuid", "pattern": UUID};
+    BackendId: {"type": "string", "format": "uuid", "pattern": UUID};
+    EndpointId: {"type": "string", "format": "uuid", "pattern": UUID};
+    PermissionId: {"type": "string", "format": "uuid", "pattern": UUID};
+    ServiceId: {"type": "string", "format": "uuid", "pattern": UUID};
+    SubnetId: {"type": "string", "format": "uuid", "pattern": UUID};
+    VpcId: {"type": "string", "format": "uuid", "pattern": UUID};
     DomainId: {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"};
     ProjectId: {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"};
     Timestamp: {"type": "string", "format": "date-time"};
@@ -88,8 +88,15 @@ shown! {
 
 parsed! { EndpointId Timestamp VpcId }
 
+/// What an object is named by.
+const UUID: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";
+
 /// An IPv4 network or interface address, `A.B.C.D/LEN`.
 const PREFIX: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$";
 
 /// An IPv4 address, or a network.
 const ADDRESS_OR_PREFIX: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(/(3[0-2]|[12]?[0-9]))?$";
+
+/// An IPv4 address, or nothing.
+pub const ADDRESS_OR_NONE: &str =
+    r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]))?$";

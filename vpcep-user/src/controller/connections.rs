@@ -1,6 +1,7 @@
 //! Connections, as the provider sees and moves them.
 
 use super::error::ControlError;
+use super::index::Ages;
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Effect, Event, Step};
 use crate::model::{Description, Endpoint, EndpointId, Service, ServiceId};
@@ -27,11 +28,9 @@ pub struct Acted {
 ///
 /// # Errors
 /// When the service is not the caller's.
-pub fn list(state: &State, scope: Scope, service: ServiceId) -> Result<Vec<&Endpoint>, ControlError> {
+pub fn list(state: &State, scope: Scope, service: ServiceId) -> Result<Ages<EndpointId>, ControlError> {
     state.find::<Service>(scope, service)?;
-    let mut endpoints: Vec<_> = state.endpoints_of(service).collect();
-    endpoints.sort_by_key(|e| (e.created_at, e.id));
-    Ok(endpoints)
+    Ok(state.index.endpoints_of_service(service))
 }
 
 fn find(state: &State, scope: Scope, service: ServiceId, id: EndpointId) -> Result<&Endpoint, ControlError> {

@@ -47,7 +47,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewEndpoint) -> Result<Endpoin
     }
     let service = connectable(state, vpc.project, new.service)?;
     let limit = state.quotas(Some(vpc.project)).endpoints;
-    if state.index.endpoints_of_project(vpc.project) >= limit as usize {
+    if state.index.endpoints.visible(Scope::Project(vpc.project)).len() >= limit as usize {
         return Err(ControlError::Quota { what: "endpoints", limit });
     }
     let address = choose_address(state, subnet, new.address)?;

@@ -9,8 +9,9 @@ use imbl::{OrdMap, OrdSet};
 
 use super::identity::Identities;
 use super::runs::AddressRuns;
+use super::state::Scope;
 use crate::model::{
-    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
+    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Timestamp, Vpc, VpcId,
 };
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
@@ -19,10 +20,79 @@ use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 pub struct Index {
     addresses: OrdMap<VpcId, AddressRuns>,
     markers: OrdSet<u32>,
-    by_service: OrdSet<(ServiceId, EndpointId)>,
-    by_project: OrdMap<ProjectId, usize>,
+    /// Endpoints by age.
+    pub endpoints: ByAge<EndpointId>,
+    endpoints_of_service: Groups<ServiceId, EndpointId>,
+    /// Services by age.
+    pub services: ByAge<ServiceId>,
     /// Ways to accounts, users and their proofs.
     pub identities: Identities,
+}
+
+/// Ids of objects, the oldest first. A clone costs nothing.
+pub type Ages<I> = OrdSet<(Timestamp, I)>;
+
+/// Objects of one kind by age: each project's, and all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByAge<I: Ord + Clone> {
+    all: Ages<I>,
+    of_project: Groups<ProjectId, I>,
+}
+
+impl<I: Ord + Clone> Default for ByAge<I> {
+    fn default() -> Self {
+        Self { all: Ages::new(), of_project: Groups::default() }
+    }
+}
+
+impl<I: Ord + Clone> ByAge<I> {
+    /// Those that `scope` may see.
+    #[must_use]
+    pub fn visible(&self, scope: Scope) -> Ages<I> {
+        match scope {
+            Scope::Every => self.all.clone(),
+            Scope::Project(project) => self.of_project.get(project),
+        }
+    }
+
+    fn enter(&mut self, project: ProjectId, age: Timestamp, id: I) {
+        self.all.insert((age, id.clone()));
+        self.of_project.enter(project, age, id);
+    }
+
+    fn leave(&mut self, project: ProjectId, age: Timestamp, id: I) {
+        self.all.remove(&(age, id.clone()));
+        self.of_project.leave(project, age, id);
+    }
+}
+
+/// Objects by something they have in common; no group is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Groups<K: Ord + Clone, I: Ord + Clone>(OrdMap<K, Ages<I>>);
+
+impl<K: Ord + Clone, I: Ord + Clone> Default for Groups<K, I> {
+    fn default() -> Self {
+        Self(OrdMap::new())
+    }
+}
+
+impl<K: Ord + Clone, I: Ord + Clone> Groups<K, I> {
+    fn get(&self, key: K) -> Ages<I> {
+        self.0.get(&key).cloned().unwrap_or_default()
+    }
+
+    fn enter(&mut self, key: K, age: Timestamp, id: I) {
+        self.0.entry(key).or_default().insert((age, id));
+    }
+
+    fn leave(&mut self, key: K, age: Timestamp, id: I) {
+        if let Some(group) = self.0.get_mut(&key) {
+            group.remove(&(age, id));
+            if group.is_empty() {
+                self.0.remove(&key);
+            }
+        }
+    }
 }
 
 impl Index {
@@ -44,16 +114,10 @@ impl Index {
         self.markers.contains(&marker)
     }
 
-    /// The endpoints of a service, by id.
-    pub fn endpoints_of_service(&self, service: ServiceId) -> impl Iterator<Item = EndpointId> {
-        let (first, last) = (EndpointId::from_u128(0), EndpointId::from_u128(u128::MAX));
-        self.by_service.range((service, first)..=(service, last)).map(|(_, endpoint)| *endpoint)
-    }
-
-    /// How many endpoints a project has.
+    /// The endpoints of a service.
     #[must_use]
-    pub fn endpoints_of_project(&self, project: ProjectId) -> usize {
-        self.by_project.get(&project).copied().unwrap_or(0)
+    pub fn endpoints_of_service(&self, service: ServiceId) -> Ages<EndpointId> {
+        self.endpoints_of_service.get(service)
     }
 }
 
@@ -69,8 +133,8 @@ impl Indexed for Endpoint {
     fn enter(&self, index: &mut Index) {
         index.addresses.entry(self.vpc).or_default().insert(self.address);
         index.markers.insert(self.marker);
-        index.by_service.insert((self.service, self.id));
-        *index.by_project.entry(self.project).or_default() += 1;
+        index.endpoints.enter(self.project, self.created_at, self.id);
+        index.endpoints_of_service.enter(self.service, self.created_at, self.id);
     }
 
     fn leave(&self, index: &mut Index) {
@@ -81,13 +145,18 @@ impl Indexed for Endpoint {
             }
         }
         index.markers.remove(&self.marker);
-        index.by_service.remove(&(self.service, self.id));
-        if let Some(count) = index.by_project.get_mut(&self.project) {
-            *count -= 1;
-            if *count == 0 {
-                index.by_project.remove(&self.project);
-            }
-        }
+        index.endpoints.leave(self.project, self.created_at, self.id);
+        index.endpoints_of_service.leave(self.service, self.created_at, self.id);
+    }
+}
+
+impl Indexed for Service {
+    fn enter(&self, index: &mut Index) {
+        index.services.enter(self.project, self.created_at, self.id);
+    }
+
+    fn leave(&self, index: &mut Index) {
+        index.services.leave(self.project, self.created_at, self.id);
     }
 }
 
@@ -97,4 +166,4 @@ macro_rules! not_indexed {
     };
 }
 
-not_indexed!(Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);
+not_indexed!(Vpc Subnet Backend Attachment QuotaRecord Numbers Home);

@@ -2,7 +2,7 @@
 
 use super::error::ControlError;
 use super::state::{Scope, State, Tx};
-use crate::model::{Endpoint, ProjectId, QuotaChange, Quotas, Service};
+use crate::model::{ProjectId, QuotaChange, Quotas};
 use crate::store::record::{QuotaId, QuotaRecord};
 
 /// Limits and what is used of them.
@@ -26,8 +26,8 @@ pub fn usage(state: &State, scope: Scope) -> Usage {
     };
     Usage {
         limits: state.quotas(project),
-        services: state.visible::<Service>(scope).len(),
-        endpoints: state.visible::<Endpoint>(scope).len(),
+        services: state.index.services.visible(scope).len(),
+        endpoints: state.index.endpoints.visible(scope).len(),
     }
 }
 

@@ -130,6 +130,27 @@ where
     fn created_at(&self) -> Timestamp;
 }
 
+/// A kind of object of which there may be very many.
+pub trait Listed: Owned
+where
+    Self::Id: Send,
+{
+    /// When it last changed.
+    fn updated_at(&self) -> Timestamp;
+}
+
+impl Listed for Service {
+    fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+}
+
+impl Listed for Endpoint {
+    fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+}
+
 macro_rules! tables {
     ($($field:ident: $type:ident, $kind:literal;)*) => {
         /// Everything the controller knows. A clone shares it, and costs little.
@@ -236,9 +257,9 @@ impl State {
         objects
     }
 
-    /// The endpoints of a service, by id.
+    /// The endpoints of a service, oldest first.
     pub fn endpoints_of(&self, service: ServiceId) -> impl Iterator<Item = &Endpoint> {
-        self.index.endpoints_of_service(service).filter_map(|id| self.endpoints.get(id))
+        self.index.endpoints_of_service(service).into_iter().filter_map(|(_, id)| self.endpoints.get(id))
     }
 
     /// The limits in force for a project.

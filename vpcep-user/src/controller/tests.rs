@@ -173,7 +173,7 @@ fn the_index_kept_through_changes_is_the_one_made_at_a_start() {
     again.read(|loaded| {
         bench.controller.read(|kept| assert_eq!(kept.index, loaded.index));
         assert_eq!(loaded.endpoints_of(bench.service.id).count(), 2);
-        assert_eq!(loaded.index.endpoints_of_project(ProjectId::OPERATOR), 2);
+        assert_eq!(loaded.index.endpoints.visible(Scope::Project(ProjectId::OPERATOR)).len(), 2);
         assert!(!loaded.index.has_marker(endpoints[1].marker));
     });
 }
