@@ -82,7 +82,7 @@ impl Cli {
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket).args(["-o", "json"]);
         // Whatever the caller's shell has set must not change what is tested.
-        for variable in ["VPCEP_SERVER", "VPCEP_TOKEN", "VPCEP_SOCKET", "VPCEP_ACCOUNT"] {
+        for variable in ["VPCEP_SERVER", "VPCEP_TOKEN", "VPCEP_SOCKET", "VPCEP_PROFILE", "VPCEP_CA_FILE"] {
             command.env_remove(variable);
         }
         if let Some(token) = &self.token {

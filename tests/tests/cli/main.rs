@@ -38,7 +38,10 @@ fn program(name: &str) -> Result<PathBuf> {
 fn vpcep(socket: &Path, line: &str) -> Result<Ran> {
     let mut command = Command::new(program("vpcep")?);
     // What the caller's shell has set must not change what is tested.
-    command.env_remove("VPCEP_SERVER").env_remove("VPCEP_TOKEN").env("VPCEP_SOCKET", socket);
+    for variable in ["VPCEP_SERVER", "VPCEP_TOKEN", "VPCEP_PROFILE", "VPCEP_CA_FILE"] {
+        command.env_remove(variable);
+    }
+    command.env("VPCEP_SOCKET", socket).env("XDG_CONFIG_HOME", socket.with_file_name("config"));
     let output = command.args(line.split_whitespace()).stdin(Stdio::null()).output()?;
     Ok(Ran {
         code: output.status.code(),

@@ -90,10 +90,20 @@ fn play(daemon: &Daemon, step: &Step, kept: &mut Kept) -> Result<()> {
             json.pointer(pointer).with_context(|| format!("nothing to keep at {pointer} of {json}"))?;
         kept.insert(name, plain(value));
     }
-    let is_reading =
-        ["list", "show", "find", "connections", "permissions", "status", "stats", "sessions", "explain"]
-            .iter()
-            .any(|verb| step.line.split(' ').any(|word| word == *verb));
+    let is_reading = [
+        "list",
+        "show",
+        "find",
+        "connections",
+        "permissions",
+        "status",
+        "stats",
+        "sessions",
+        "explain",
+        "audit",
+    ]
+    .iter()
+    .any(|verb| step.line.split(' ').any(|word| word == *verb));
     if is_reading {
         let table = vpcep(&daemon.socket(), &line.replacen("-o json", "-o table", 1))?;
         ensure!(table.code == Some(0) && !table.stdout.trim().is_empty(), "no table: {table:?}");

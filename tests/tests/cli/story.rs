@@ -165,4 +165,30 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "vpc delete servers", Prints(&[("/id", "*")])),
     step(Operator, "account delete consumer", Refused("EndPoint.")),
     step(Operator, "account delete provider", Prints(&[("/id", "provider")])),
+    // What is on record.
+    step(
+        Operator,
+        "audit --object {service} --limit 1",
+        Prints(&[("/records/0/from", "vpcepd"), ("/records/0/changes/0/action", "delete")]),
+    ),
+    step(
+        Operator,
+        "--account consumer audit --since 1h --limit 1",
+        Prints(&[("/records/0/status", "409"), ("/records/0/error_code", "EndPoint.3006")]),
+    ),
+    step(CONSUMER, "audit", Refused("EndPoint.0004")),
+    // What is kept on the caller's side.
+    step(Operator, "profile list", Prints(&[("/profiles", "[]")])),
+    step(Operator, "profile show", Refused("there is no profile \"default\"")),
+    step(Operator, "profile use prod", Refused("there is no profile \"prod\"")),
+    step(Operator, "profile delete prod", Refused("there is no profile \"prod\"")),
+    step(
+        Operator,
+        "login --server http://127.0.0.1:1 --account a --password-stdin",
+        Refused("cannot read the password"),
+    ),
+    step(Operator, "logout", Refused("there is no profile \"default\"")),
+    step(Operator, "completions bash", Prints(&[("/script", "*")])),
+    step(Operator, "completions fish vpcepd", Prints(&[("/script", "*")])),
+    step(Operator, "man /dev/null/man", Refused("cannot write manual pages to /dev/null/man")),
 ];

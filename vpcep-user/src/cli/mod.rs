@@ -16,10 +16,14 @@
 
 mod account;
 mod attachment;
+mod audit;
 mod backend;
 mod endpoint;
 mod explain;
+mod login;
 mod output;
+mod pages;
+mod profile;
 mod quota;
 mod resolve;
 mod service;
@@ -38,8 +42,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use output::Answer;
+use profile::file::ProfileFile;
 use target::{Target, TargetArgs};
 
 /// Exit code for a request that was refused or did not arrive.
@@ -61,15 +66,17 @@ Examples:
   vpcep --account acme vpc create net1 --cidr 10.0.0.0/24
   vpcep --account acme service create --vpc net1 --backend web --port 80:8080 --name shop
   vpcep --account acme endpoint create --service shop --vpc net1 --subnet front --wait
-  vpcep --server http://192.0.2.10:8774 --token TOKEN endpoint list -o json
+  vpcep login --server https://192.0.2.10:8774 --account acme
+  vpcep --server https://192.0.2.10:8774 --token TOKEN endpoint list -o json
 
 Exit status: 0 done; 1 refused (code and text on standard error) or not
 reached; 2 wrong usage, nothing was sent.";
 
 /// Reach services of other private networks through endpoints of your own
 ///
-/// Things are named by id or by name. As the operator (on the socket, without a
-/// token) commands see every account; --account acts in one of them.
+/// Things are named by id or by name. As the operator (on the socket without a
+/// token, or logged in as one) commands see every account; --account acts in one
+/// of them.
 #[derive(Debug, Parser)]
 #[command(name = "vpcep", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -77,7 +84,44 @@ struct Cli {
     target: TargetArgs,
 
     #[command(subcommand)]
-    noun: Noun,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Api(Noun),
+    #[command(flatten)]
+    Here(Here),
+}
+
+/// Commands for this machine, which need no controller to act on.
+#[derive(Debug, Subcommand)]
+enum Here {
+    /// Get a token for a password, and keep it in a profile
+    Login(login::LoginArgs),
+    /// End the token of a profile
+    Logout,
+    /// Profiles that logins have made
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Print what a shell needs to complete commands
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages
+    Man(pages::ManArgs),
+}
+
+impl Here {
+    async fn run(self, target: &TargetArgs) -> Result<Answer> {
+        let file = ProfileFile::of_user();
+        match self {
+            Self::Login(args) => args.run(target, &file?).await,
+            Self::Logout => login::log_out(target, &file?).await,
+            Self::Profile(command) => command.run(&file?),
+            Self::Completions(args) => Ok(args.run()),
+            Self::Man(args) => args.run(),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +156,8 @@ enum Noun {
     Stats(stats::Args),
     /// What would become of a client's connection, and what stops it
     Explain(explain::Args),
+    /// Who changed what, and who tried to, newest first (operator)
+    Audit(audit::Args),
     /// State of the controller and its data plane (operator)
     Status,
 }
@@ -138,6 +184,7 @@ impl Noun {
             Self::Sessions(args) => args.run(client).await,
             Self::Stats(args) => args.run(client).await,
             Self::Explain(args) => args.run(client).await,
+            Self::Audit(args) => args.run(client).await,
             Self::Status => status::run(client).await,
         }
     }
@@ -161,13 +208,30 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let format = cli.target.output;
     let outcome = async {
-        cli.noun.check()?;
-        let client = target?.open().await?;
-        Ok(cli.noun.run(&client).await?.print(format)?)
+        let answer = match cli.command {
+            Command::Api(noun) => {
+                noun.check()?;
+                let client = target?.open(ProfileFile::of_user().map_err(Into::into)).await?;
+                noun.run(&client).await.map_err(with_advice)?
+            }
+            Command::Here(here) => here.run(&cli.target).await?,
+        };
+        Ok(answer.print(format)?)
     };
     match outcome.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
+    }
+}
+
+/// Says what to do about a token that is not accepted.
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    let is_unknown = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<ClientError>().is_some_and(ClientError::is_unauthenticated)
+    };
+    match error.chain().any(is_unknown) {
+        true => error.context("the token may have expired or been revoked, `vpcep login` gets another"),
+        false => error,
     }
 }
 

@@ -94,8 +94,12 @@ impl Answer {
     /// That something is gone. The API has no answer to a deletion, so the JSON
     /// document is the id alone.
     pub fn deleted(noun: &str, id: &str) -> Self {
-        let heading = Some(format!("deleted {noun} {id}"));
-        Self { json: json!({ "id": id }), view: View::Text { heading, table: None }, note: None }
+        Self::said(json!({ "id": id }), format!("deleted {noun} {id}"))
+    }
+
+    /// A JSON object and what it means to a person.
+    pub fn said(json: Value, text: String) -> Self {
+        Self { json, view: View::Text { heading: Some(text), table: None }, note: None }
     }
 
     /// The same answer with a line on standard error, for what the rows cannot

@@ -125,19 +125,17 @@ pub async fn permission(client: &Client, permission: &Permission) -> Result<mode
         Permission::Complete(permission) => return Ok(permission.clone()),
         Permission::Bare(bare) => bare.as_str(),
     };
-    if !client.is_operator() {
-        return domain_permission(bare).with_context(|| {
-            format!(
-                "cannot use {bare:?}: the operator's socket alone knows account names, give the domain id"
-            )
-        });
+    let is_id = bare.parse::<DomainId>().is_ok();
+    if is_id && !client.is_operator() {
+        return Ok(domain_permission(bare)?);
     }
     match client.get::<Account>(bare).await {
         Ok(account) => Ok(domain_permission(&account.data.domain_id)?),
         // The domain of an account that is still to be made, or of another region.
-        Err(error) if error.is_not_found() && bare.parse::<DomainId>().is_ok() => {
-            Ok(domain_permission(bare)?)
-        }
+        Err(error) if error.is_not_found() && is_id => Ok(domain_permission(bare)?),
+        Err(error) if error.is_forbidden() => Err(error).with_context(|| {
+            format!("cannot use {bare:?}: the operator alone knows account names, give the domain id")
+        }),
         Err(error) => Err(error).with_context(|| format!("cannot look up account {bare:?}")),
     }
 }

@@ -1,19 +1,22 @@
 //! Which controller is called, as whom, and in whose project.
 //!
 //! [`TargetArgs`] is what was typed or set in the environment, [`Target`] what
-//! it means: a choice on the command line wins over one in the environment, and
-//! a server over a socket.
+//! it means. What was typed wins over the environment, that over a profile, that
+//! over the operator's socket; a server wins over a socket. A profile's token only
+//! ever goes to the profile's server.
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::UsageError;
 use super::output::Format;
+use super::profile::file::{Profile, ProfileFile, Profiles, Session};
 use super::value::Reference;
 use crate::client::{Account, Client, Server, ServerUrl, Token};
+use crate::model::Timestamp;
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -29,28 +32,49 @@ pub struct TargetArgs {
     )]
     socket: PathBuf,
 
-    /// Controller to call over TCP instead of the socket, such as http://192.0.2.10:8774; needs a token
+    /// Controller to call over TCP instead of the socket, such as https://192.0.2.10:8774
     #[arg(long, global = true, value_name = "URL", env = "VPCEP_SERVER")]
-    server: Option<ServerUrl>,
+    pub server: Option<ServerUrl>,
 
-    /// Token of the account to act as, as `vpcep account create` printed it
+    /// Authorities (PEM) that vouch for an https server, instead of those of the system
+    #[arg(long, global = true, value_name = "FILE", env = "VPCEP_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Token to act with, as `vpcep account create` printed it; `vpcep login` keeps one in a profile
     #[arg(long, global = true, value_name = "TOKEN", env = "VPCEP_TOKEN", hide_env_values = true)]
     token: Option<Token>,
 
-    /// Account to act in, by name or id (operator, so without a token)
+    /// Profile that a login made: server, user and token
+    #[arg(long, global = true, value_name = "NAME", env = "VPCEP_PROFILE")]
+    pub profile: Option<String>,
+
+    /// Account to act in, by name or id (operator); to log in: the user's account
     #[arg(long, global = true, value_name = "ACCOUNT")]
-    account: Option<Reference>,
+    pub account: Option<Reference>,
 
     /// Form of the output: a table, or one JSON document as the API gives it
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: Format,
 }
 
-/// A controller and who calls it.
+/// A controller and who calls it, before profiles have been read.
 #[derive(Debug)]
 pub struct Target {
-    client: Client,
+    way: Way,
+    token: Option<Token>,
+    ca_file: Option<PathBuf>,
+    profile: Option<String>,
     account: Option<Reference>,
+}
+
+/// What the way to the controller is named by.
+#[derive(Debug)]
+enum Way {
+    Socket(PathBuf),
+    Url(ServerUrl),
+    Profile(String),
+    /// The current profile; the socket when there is none.
+    Usual(PathBuf),
 }
 
 impl Target {
@@ -60,42 +84,109 @@ impl Target {
     /// A [`UsageError`] when they do not go together.
     pub fn new(args: &TargetArgs, matches: &ArgMatches) -> Result<Self, UsageError> {
         let is_typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let server = match &args.server {
-            Some(_) if is_typed("socket") && is_typed("server") => {
-                return Err(UsageError {
-                    argument: "--socket, --server",
-                    reason: "give one of them: they name two ways to a controller",
-                });
-            }
-            Some(url) if !is_typed("socket") => Server::Http(url.clone()),
-            _ => Server::Socket(args.socket.clone()),
+        let is_set = |id| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        if is_typed("socket") && is_typed("server") {
+            return Err(UsageError {
+                argument: "--socket, --server",
+                reason: "give one of them: they name two ways to a controller",
+            });
+        }
+        let way = match (&args.server, &args.profile) {
+            _ if is_typed("socket") => Way::Socket(args.socket.clone()),
+            (Some(url), _) if is_typed("server") => Way::Url(url.clone()),
+            (_, Some(name)) if is_typed("profile") => Way::Profile(name.clone()),
+            (Some(url), _) => Way::Url(url.clone()),
+            _ if is_set("socket") => Way::Socket(args.socket.clone()),
+            (None, Some(name)) => Way::Profile(name.clone()),
+            (None, None) => Way::Usual(args.socket.clone()),
         };
-        if matches!(server, Server::Http(_)) && args.token.is_none() {
-            return Err(UsageError {
-                argument: "--token",
-                reason: "--server needs the token of an account, here or in VPCEP_TOKEN",
-            });
-        }
-        let client = Client::new(server, args.token.clone());
-        if args.account.is_some() && !client.is_operator() {
-            return Err(UsageError {
-                argument: "--account",
-                reason: "only the operator acts in other accounts: use the socket, without --token and VPCEP_TOKEN",
-            });
-        }
-        Ok(Self { client, account: args.account.clone() })
+        // A profile that was typed is not used with a token that was not.
+        let token = args.token.clone().filter(|_| is_typed("token") || !is_typed("profile"));
+        let (ca_file, profile) = (args.ca_file.clone(), args.profile.clone());
+        Ok(Self { way, token, ca_file, profile, account: args.account.clone() })
     }
 
     /// A client that acts in the account's project, when one was named.
     ///
     /// # Errors
-    /// When the account cannot be looked up.
-    pub async fn open(self) -> Result<Client> {
-        let Some(account) = self.account else {
-            return Ok(self.client);
+    /// When a profile, an authority or the account cannot be looked up, and a
+    /// [`UsageError`] when there is no token for a server.
+    pub async fn open(self, profiles: Result<ProfileFile>) -> Result<Client> {
+        let account = self.account.clone();
+        let client = self.client(profiles)?;
+        let Some(account) = account else {
+            return Ok(client);
         };
-        let found = self.client.get::<Account>(account.as_str()).await;
+        let found = client.get::<Account>(account.as_str()).await;
         let found = found.with_context(|| format!("cannot act in account {:?}", account.as_str()))?;
-        Ok(self.client.in_project(found.data.project_id))
+        Ok(client.in_project(found.data.project_id))
+    }
+
+    fn client(self, profiles: Result<ProfileFile>) -> Result<Client> {
+        let Self { way, token, ca_file, profile, account: _ } = self;
+        match way {
+            Way::Socket(path) => Ok(Client::new(Server::Socket(path), token)),
+            Way::Url(url) => {
+                let server = |ca_file: Option<PathBuf>| Server::at(url.clone(), ca_file.as_deref());
+                if token.is_some() {
+                    return Ok(Client::new(server(ca_file)?, token));
+                }
+                let profiles = profiles?.read()?;
+                let named = profile.or(profiles.current.clone());
+                let found = named.and_then(|name| Some((profiles.all.get(&name)?.clone(), name)));
+                match found {
+                    Some((found, name)) if found.server == url => {
+                        let server = server(ca_file.or_else(|| found.ca_file.clone()))?;
+                        with_session(server, &name, &found)
+                    }
+                    _ => Err(UsageError {
+                        argument: "--token",
+                        reason: "--server needs a token, here or in VPCEP_TOKEN, or a profile for it: `vpcep login`",
+                    }
+                    .into()),
+                }
+            }
+            Way::Profile(name) => through_profile(&profiles?.read()?, &name, ca_file, token),
+            Way::Usual(socket) => {
+                // Whoever has no place for profiles has none.
+                let profiles = profiles.map_or_else(|_| Ok(Profiles::default()), |file| file.read())?;
+                match &profiles.current {
+                    Some(name) => through_profile(&profiles, name, ca_file, token),
+                    None => Ok(Client::new(Server::Socket(socket), token)),
+                }
+            }
+        }
     }
 }
+
+fn through_profile(
+    profiles: &Profiles,
+    name: &str,
+    ca_file: Option<PathBuf>,
+    token: Option<Token>,
+) -> Result<Client> {
+    let profile = profiles.get(name)?;
+    let server = Server::at(profile.server.clone(), ca_file.as_deref().or(profile.ca_file.as_deref()))?;
+    match token {
+        Some(token) => Ok(Client::new(server, Some(token))),
+        None => with_session(server, name, profile),
+    }
+}
+
+fn with_session(server: Server, name: &str, profile: &Profile) -> Result<Client> {
+    match &profile.session {
+        None => bail!("profile {name} is not logged in: `vpcep login --profile {name}`"),
+        Some(Session { expires_at, .. }) if *expires_at <= Timestamp::now() => {
+            bail!(
+                "the login of profile {name} has expired at {expires_at}: log in again with `vpcep login --profile {name}`"
+            )
+        }
+        Some(Session { token, is_operator, .. }) => {
+            let client = Client::new(server, Some(token.clone()));
+            Ok(if *is_operator { client.of_operator() } else { client })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

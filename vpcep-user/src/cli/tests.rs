@@ -8,9 +8,16 @@ const ID: &str = "0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d";
 /// Runs a command line against a fake; the target's own options are left out.
 async fn run_on(server: &FakeServer, line: &str) -> Result<Answer> {
     let words = std::iter::once("vpcep").chain(line.split(' '));
-    let cli = Cli::try_parse_from(words).unwrap();
-    cli.noun.check()?;
-    cli.noun.run(&server.client()).await
+    let noun = noun_of(words);
+    noun.check()?;
+    noun.run(&server.client()).await
+}
+
+fn noun_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Noun {
+    match Cli::try_parse_from(words).unwrap().command {
+        Command::Api(noun) => noun,
+        Command::Here(here) => panic!("{here:?} calls no controller"),
+    }
 }
 
 #[test]
@@ -173,8 +180,7 @@ async fn quotas_show_the_connection_limit_beside_the_two_of_the_contract() {
     let every = run_on(&server, "quota show").await.unwrap_err();
     assert!(every.downcast_ref::<UsageError>().is_some_and(|usage| usage.to_string().contains("--account")));
     let client = server.client().in_project("p".to_owned());
-    let cli = Cli::try_parse_from(["vpcep", "quota", "show"]).unwrap();
-    let answer = cli.noun.run(&client).await.unwrap();
+    let answer = noun_of(["vpcep", "quota", "show"]).run(&client).await.unwrap();
     assert_eq!(server.lines(), ["GET /v1/p/quotas", "GET /v1/p/quotas?type=connection"]);
     assert_eq!(
         answer.render(output::Format::Table, None),
@@ -202,5 +208,35 @@ async fn an_explanation_is_a_sentence_and_its_steps() {
          STATUS  STEP       DETAIL\n\
          ok      endpoint   found\n\
          stop    whitelist  not in 10.0.0.0/30\n"
+    );
+}
+
+#[tokio::test]
+async fn the_audit_log_is_a_row_of_who_did_what_for_each_record() {
+    let server = FakeServer::answering(&[(
+        200,
+        r#"{"unreadable":0,"records":[
+            {"time":"2026-03-01T12:00:02.000000Z","from":"192.0.2.7:4711","method":"POST","path":"/v3/auth/tokens",
+             "outcome":"refused","status":401},
+            {"time":"2026-03-01T12:00:01.000000Z","from":"socket","role":"member","user":"ann","account":"acme",
+             "outcome":"done","revision":7,"changes":[{"action":"delete","kind":"endpoint","id":"e1"},
+                                                      {"action":"update","kind":"quota","id":"q1"}]},
+            {"time":"2026-03-01T12:00:00.000000Z","from":"vpcepd","outcome":"done","revision":6,
+             "changes":[{"action":"create","kind":"vpc","id":"v1"}]}]}"#,
+    )]);
+    let line = format!("audit --since 2026-03-01T12:00:00Z --object {ID} --limit 7");
+    let answer = run_on(&server, &line).await.unwrap();
+    assert_eq!(
+        server.lines(),
+        [format!("GET /operator/v1/audit?limit=7&since=2026-03-01T12%3A00%3A00.000000Z&object={ID}")]
+    );
+    assert_eq!(
+        answer.render(output::Format::Table, None),
+        "\
+TIME                         WHO             ACTION                      OBJECT  RESULT
+2026-03-01T12:00:02.000000Z  192.0.2.7:4711  POST /v3/auth/tokens        -       refused 401
+2026-03-01T12:00:01.000000Z  ann of acme     delete endpoint and 1 more  e1      done
+2026-03-01T12:00:00.000000Z  vpcepd          create vpc                  v1      done
+"
     );
 }

@@ -12,13 +12,15 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::model::{self, ModelError, VlanId};
+use crate::model::{self, ModelError, Timestamp, VlanId};
 
 /// Why a text is not a value of its argument.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     #[error("give an id or a name")]
     Reference,
+    #[error("want a time such as 2026-03-01T12:00:00Z, or how long ago, such as 90m or 2days")]
+    Time,
     #[error("want an 802.1Q id, a whole number from 1 to 4094")]
     Vlan,
     #[error("want CLIENT:SERVER[/tcp|/udp] with ports from 1 to 65535, such as 80:8080 or 53:53/udp")]
@@ -51,6 +53,18 @@ pub fn name(text: &str) -> Result<model::Name, ModelError> {
 /// When it is no number from 1 to 4094.
 pub fn vlan(text: &str) -> Result<VlanId, ValueError> {
     decimal(text).and_then(|id| VlanId::new(id).ok()).ok_or(ValueError::Vlan)
+}
+
+/// A point in time, as it is or as how long ago it was.
+///
+/// # Errors
+/// When it is neither.
+pub fn time(text: &str) -> Result<Timestamp, ValueError> {
+    text.parse().or_else(|()| {
+        let ago = humantime::parse_duration(text).map_err(|_| ValueError::Time)?;
+        let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
+        Ok(Timestamp::from_micros(Timestamp::now().as_micros().saturating_sub(ago)))
+    })
 }
 
 /// Reads digits only: no sign, which `str::parse` would take.

@@ -30,6 +30,23 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// A connection was opened, and who is there could not be verified.
+    #[error(
+        "cannot trust {server}: is it vpcepd with TLS, and is its certificate for this host and of an authority in --ca-file or of this system?"
+    )]
+    Tls {
+        /// Who was called.
+        server: Server,
+        /// What is wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// A login was answered without a token.
+    #[error("{server} accepted the login and gave no token: is it vpcepd?")]
+    NoToken {
+        /// Who was asked.
+        server: Server,
+    },
     /// A connection was opened and no whole answer came.
     #[error("{server} gave no answer within {} s: is vpcepd overloaded or stopped?", timeout.as_secs())]
     Timeout {
@@ -72,14 +89,32 @@ impl ClientError {
     /// The error an unsuccessful answer stands for.
     pub(super) fn from_answer(server: &Server, status: StatusCode, body: &[u8]) -> Self {
         #[derive(Deserialize)]
-        struct Body {
-            error_code: String,
-            error_msg: String,
+        #[serde(untagged)]
+        enum Body {
+            Vpcep { error_code: String, error_msg: String },
+            Keystone { error: Keystone },
         }
-        match serde_json::from_slice(body) {
-            Ok(Body { error_code: code, error_msg: message }) => Self::Refused { status, code, message },
-            Err(_) => Self::Foreign { server: server.clone(), status },
+        #[derive(Deserialize)]
+        struct Keystone {
+            title: String,
+            message: String,
         }
+        let (code, message) = match serde_json::from_slice(body) {
+            Ok(Body::Vpcep { error_code, error_msg }) => (error_code, error_msg),
+            Ok(Body::Keystone { error: Keystone { title, message } }) => (title, message),
+            Err(_) => return Self::Foreign { server: server.clone(), status },
+        };
+        Self::Refused { status, code, message }
+    }
+
+    /// Whether the caller has not proved who it is.
+    pub fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::UNAUTHORIZED, .. })
+    }
+
+    /// Whether the caller may not do what it asked for.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::FORBIDDEN, .. })
     }
 
     /// Whether the thing asked for does not exist, or not for this caller.
@@ -99,13 +134,15 @@ fn advice(server: &Server, kind: ErrorKind) -> &'static str {
         (Server::Socket(_), ErrorKind::ConnectionRefused) => {
             "nothing listens on it: vpcepd is not running, start it"
         }
-        (Server::Http(_), ErrorKind::ConnectionRefused) => {
+        (Server::Http(_) | Server::Https(..), ErrorKind::ConnectionRefused) => {
             "nothing listens there: check the port, and that vpcepd runs with its TCP listener on"
         }
-        (Server::Http(_), ErrorKind::TimedOut) => {
+        (Server::Http(_) | Server::Https(..), ErrorKind::TimedOut) => {
             "no answer: check the address, the route to it and firewalls between"
         }
         (Server::Socket(_), _) => "check the path given with --socket or VPCEP_SOCKET",
-        (Server::Http(_), _) => "check the address given with --server or VPCEP_SERVER",
+        (Server::Http(_) | Server::Https(..), _) => {
+            "check the address given with --server or VPCEP_SERVER, or in the profile"
+        }
     }
 }

@@ -1,45 +1,36 @@
 //! Typed client of the controller's HTTP API.
 //!
-//! Owns the way to the controller ([`Server`], timeouts, token), the form of a
-//! request (paths, wrappers, pages) and the reading of its answer. What the
-//! resources look like is in `objects`, who asks for them and how they are
-//! shown is left to `cli`. Source: `docs/http-api.md` and the VPCEP v1 API
-//! reference of the public clouds.
-//!
-//! Every call opens its own HTTP/1.1 connection: a command makes a handful of
-//! calls, and none of them finds a connection the controller has closed.
+//! Owns the form of a request (paths, wrappers, pages) and the reading of its
+//! answer. The way to the controller is in `server`, `trust` and `transport`, what
+//! the resources look like in `objects`, tokens for passwords in [`keystone`]. Who
+//! asks for them and how they are shown is left to `cli`. Source:
+//! `docs/http-api.md` and the VPCEP v1 API reference of the public clouds.
 
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod keystone;
 mod objects;
+mod path;
 mod server;
-
-use std::time::Duration;
+mod transport;
+mod trust;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 
 pub use error::ClientError;
 pub use objects::*;
+pub use path::Path;
 pub use server::{Server, ServerUrl, ServerUrlError, Token, TokenError};
+pub use trust::{Trust, TrustError};
 
-/// How long opening a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a whole request may take, from the first byte sent to the last read.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows asked for in one page: the most that every list of the API gives.
 const PAGE_ROWS: u64 = 500;
-/// Largest answer that is read, bytes: 1000 rows of any kind are far below.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Project segment for every project the caller may see.
 const EVERY_PROJECT: &str = "-";
@@ -82,7 +73,7 @@ pub struct Kind {
 pub enum Door {
     /// `/v1/{project_id}`: everyone, each in their own projects.
     Tenant,
-    /// `/operator/v1`: the operator's socket only.
+    /// `/operator/v1`: the operator only.
     Operator,
 }
 
@@ -92,54 +83,26 @@ pub trait Resource: DeserializeOwned {
     const KIND: Kind;
 }
 
-/// Path and query of a request, percent-encoded as it is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
-    text: String,
-    has_query: bool,
-}
-
-impl Path {
-    /// A path of these segments; each may contain any character.
-    pub fn new(segments: &[&str]) -> Self {
-        let text = segments.iter().map(|segment| format!("/{}", percent_encode(segment))).collect();
-        Self { text, has_query: false }
-    }
-
-    /// The same path with one more query parameter.
-    pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.text.push(if self.has_query { '&' } else { '?' });
-        self.text.push_str(&format!("{}={}", percent_encode(name), percent_encode(value)));
-        self.has_query = true;
-        self
-    }
-}
-
-/// Encodes all but the unreserved characters of RFC 3986, section 2.3.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
 /// A caller of the API, acting in one project or (`-`) in all it may see.
 #[derive(Clone, Debug)]
 pub struct Client {
     server: Server,
     token: Option<Token>,
     project: String,
+    is_operator: bool,
 }
 
 impl Client {
     /// A client that acts in every project the caller may see. Nothing is
     /// opened or sent.
     pub fn new(server: Server, token: Option<Token>) -> Self {
-        Self { server, token, project: EVERY_PROJECT.to_owned() }
+        let is_operator = matches!(server, Server::Socket(_)) && token.is_none();
+        Self { server, token, project: EVERY_PROJECT.to_owned(), is_operator }
+    }
+
+    /// The same client of a caller known to be the operator.
+    pub fn of_operator(self) -> Self {
+        Self { is_operator: true, ..self }
     }
 
     /// The same client acting in one project.
@@ -147,9 +110,9 @@ impl Client {
         Self { project: project_id, ..self }
     }
 
-    /// Whether calls are the operator's: on the socket and without a token.
+    /// Whether calls are known to be the operator's. A bare token does not say.
     pub fn is_operator(&self) -> bool {
-        matches!(self.server, Server::Socket(_)) && self.token.is_none()
+        self.is_operator
     }
 
     /// The project the client acts in; `None` is every one it may see.
@@ -309,27 +272,34 @@ impl Client {
     /// # Errors
     /// When the call fails or is refused.
     pub async fn send(&self, method: Method, path: &Path, body: Option<Value>) -> Result<Value, ClientError> {
-        let request = self.request(method, path, body);
-        let (status, bytes) = match tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request)).await {
-            Ok(exchanged) => exchanged?,
-            Err(_) => {
-                let timeout = REQUEST_TIMEOUT;
-                return Err(ClientError::Timeout { server: self.server.clone(), timeout });
-            }
-        };
-        if !status.is_success() {
-            return Err(ClientError::from_answer(&self.server, status, &bytes));
-        }
-        if bytes.is_empty() {
+        let answer = self.answer(method, path, &[], body).await?;
+        if answer.body().is_empty() {
             return Ok(Value::Object(Map::new()));
         }
-        serde_json::from_slice(&bytes).map_err(|source| malformed(path, source))
+        serde_json::from_slice(answer.body()).map_err(|source| malformed(path, source))
+    }
+
+    /// Any call with headers of its own, answered by a success.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &Path,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Option<Value>,
+    ) -> Result<Response<Bytes>, ClientError> {
+        let mut request = self.request(method, path, body);
+        request.headers_mut().extend(headers.iter().cloned());
+        let answer = transport::exchange(&self.server, request).await?;
+        if !answer.status().is_success() {
+            return Err(ClientError::from_answer(&self.server, answer.status(), answer.body()));
+        }
+        Ok(answer)
     }
 
     fn request(&self, method: Method, path: &Path, body: Option<Value>) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(method)
-            .uri(path.text.as_str())
+            .uri(path.as_str())
             .header(header::HOST, self.server.host())
             .header(header::USER_AGENT, concat!("vpcep/", env!("CARGO_PKG_VERSION")))
             .header(header::ACCEPT, "application/json");
@@ -345,51 +315,6 @@ impl Client {
         };
         request.body(Full::new(body)).expect("path, host and token are parsed into what a request may hold")
     }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
-        match &self.server {
-            Server::Socket(path) => {
-                let stream = self.connect(UnixStream::connect(path)).await?;
-                self.exchange_over(stream, request).await
-            }
-            Server::Http(url) => {
-                let stream = self.connect(TcpStream::connect((url.host(), url.port()))).await?;
-                self.exchange_over(stream, request).await
-            }
-        }
-    }
-
-    async fn connect<S>(
-        &self,
-        connecting: impl Future<Output = std::io::Result<S>>,
-    ) -> Result<S, ClientError> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        connected
-            .unwrap_or_else(|elapsed| Err(elapsed.into()))
-            .map_err(|source| ClientError::Connect { server: self.server.clone(), source })
-    }
-
-    async fn exchange_over(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
-        let broken = |source| ClientError::Broken { server: self.server.clone(), source };
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(e.into()))?;
-        // What ends the connection early also ends the request, which reports it.
-        let connection = tokio::spawn(connection);
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(|e| broken(e.into()))?;
-            let status = response.status();
-            let body =
-                Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(broken)?;
-            Ok((status, body.to_bytes()))
-        }
-        .await;
-        connection.abort();
-        answer
-    }
 }
 
 fn object<T: DeserializeOwned>(json: Value, path: &Path) -> Result<Object<T>, ClientError> {
@@ -402,7 +327,7 @@ fn decode<T: DeserializeOwned>(json: Value, path: &Path) -> Result<T, ClientErro
 }
 
 fn malformed(path: &Path, source: serde_json::Error) -> ClientError {
-    ClientError::Malformed { path: path.text.clone(), source }
+    ClientError::Malformed { path: path.as_str().to_owned(), source }
 }
 
 #[cfg(test)]

@@ -94,21 +94,25 @@ async fn a_server_that_hangs_up_is_an_error_that_says_what_to_check() {
 }
 
 #[test]
-fn server_urls_are_http_with_a_host_and_a_port() {
+fn server_urls_are_http_or_https_with_a_host_and_a_port() {
     let good = [
         ("http://192.0.2.10:8080", "192.0.2.10", 8080),
         ("http://gateway/", "gateway", 80),
         ("http://[::1]:8080", "::1", 8080),
+        ("https://gateway", "gateway", 443),
+        ("https://192.0.2.10:8774", "192.0.2.10", 8774),
     ];
     for (text, host, port) in good {
         let url: ServerUrl = text.parse().unwrap();
         assert_eq!((url.host(), url.port()), (host, port), "{text}");
+        assert_eq!(url.to_string(), text.trim_end_matches('/'));
     }
     for text in [
         "",
         "gateway",
         "gateway:8080",
-        "https://gateway",
+        "ftp://gateway",
+        "https://gate_way!",
         "http://",
         "http://gateway/v1",
         "http://gateway:0",
@@ -118,6 +122,20 @@ fn server_urls_are_http_with_a_host_and_a_port() {
         "http://gateway?x",
     ] {
         assert!(text.parse::<ServerUrl>().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_crosses_a_network_without_tls_is_in_clear() {
+    for (text, is_clear) in [
+        ("http://192.0.2.10", true),
+        ("http://gateway", true),
+        ("http://127.0.0.1:8774", false),
+        ("http://[::1]:8774", false),
+        ("http://localhost", false),
+        ("https://gateway", false),
+    ] {
+        assert_eq!(text.parse::<ServerUrl>().unwrap().is_clear(), is_clear, "{text}");
     }
 }
 

@@ -94,12 +94,16 @@ async fn the_operator_permits_accounts_by_name_and_unknown_domains_by_id_only() 
 }
 
 #[tokio::test]
-async fn with_a_token_bare_permissions_are_domain_ids() {
-    let server = FakeServer::answering(&[]);
+async fn a_tenant_permits_by_domain_id_and_cannot_look_up_names() {
+    let forbidden = r#"{"error_code":"EndPoint.0004","error_msg":"only the operator may"}"#;
+    let server = FakeServer::answering(&[(403, forbidden)]);
     let client = Client::new(server.server(), Some("t".parse().unwrap()));
-    for (typed, expected) in [("d1", "iam:domain::d1"), ("*", "*"), ("iam:domain::x", "iam:domain::x")] {
+    let domain = "0123456789abcdef0123456789abcdef";
+    let permitted = format!("iam:domain::{domain}");
+    for (typed, expected) in [(domain, permitted.as_str()), ("*", "*"), ("iam:domain::x", "iam:domain::x")] {
         assert_eq!(permission(&client, &typed.parse().unwrap()).await.unwrap().as_str(), expected);
     }
+    assert!(server.lines().is_empty());
     let error = permission(&client, &"team-a".parse().unwrap()).await.unwrap_err().to_string();
     assert!(error.contains("give the domain id"), "{error}");
 }

@@ -114,3 +114,15 @@ fn complete_permissions_pass_through_and_others_are_bare() {
         assert!(matches!(text.parse(), Ok(Permission::Bare(name)) if name.as_str() == text), "{text}");
     }
 }
+
+#[test]
+fn times_are_points_or_how_long_ago() {
+    assert_eq!(time("2026-03-01T12:00:00Z").unwrap().to_string(), "2026-03-01T12:00:00Z");
+    let an_hour = 3_600_000_000;
+    let then = time("60m").unwrap();
+    let ago = Timestamp::now().as_micros() - then.as_micros();
+    assert!((an_hour..an_hour + 60_000_000).contains(&ago), "{ago}");
+    for text in ["", "yesterday", "2026-03-01", "1969-12-31T00:00:00Z", "-1h"] {
+        assert_eq!(time(text), Err(ValueError::Time), "{text:?}");
+    }
+}
