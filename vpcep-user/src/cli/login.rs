@@ -69,9 +69,7 @@ impl LoginArgs {
         let expires_at = login.expires_at.parse();
         let session = Session {
             token: login.token,
-            expires_at: expires_at.map_err(|()| {
-                anyhow::anyhow!("cannot read expires_at {:?} in the answer: want a time", login.expires_at)
-            })?,
+            expires_at: expires_at.context("cannot read expires_at in the answer")?,
             is_operator: login.is_operator,
         };
         // Read again: other commands may have written while somebody was typing.

@@ -60,7 +60,7 @@ pub fn vlan(text: &str) -> Result<VlanId, ValueError> {
 /// # Errors
 /// When it is neither.
 pub fn time(text: &str) -> Result<Timestamp, ValueError> {
-    text.parse().or_else(|()| {
+    text.parse().or_else(|_| {
         let ago = humantime::parse_duration(text).map_err(|_| ValueError::Time)?;
         let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
         Ok(Timestamp::from_micros(Timestamp::now().as_micros().saturating_sub(ago)))

@@ -229,7 +229,7 @@ fn parse_profile(name: &str, form: ProfileForm) -> Result<Profile, SyntaxError> 
         (Some(_), None) => return Err(bad("expires-at")),
         (Some(token), Some(expires_at)) => Some(Session {
             token: token.parse().map_err(|_| bad("token"))?,
-            expires_at: expires_at.parse().map_err(|()| bad("expires-at"))?,
+            expires_at: expires_at.parse().map_err(|_| bad("expires-at"))?,
             is_operator: operator,
         }),
     };
