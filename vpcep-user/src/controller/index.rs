@@ -10,7 +10,8 @@ use imbl::{OrdMap, OrdSet};
 use super::identity::Identities;
 use super::runs::AddressRuns;
 use crate::model::{
-    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Vpc, VpcId,
+    Attachment, Backend, Endpoint, EndpointId, ProjectId, RouteTable, RouteTableId, Service, ServiceId,
+    Subnet, Vpc, VpcId,
 };
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
@@ -20,6 +21,7 @@ pub struct Index {
     addresses: OrdMap<VpcId, AddressRuns>,
     markers: OrdSet<u32>,
     by_service: OrdSet<(ServiceId, EndpointId)>,
+    by_route_table: OrdSet<(RouteTableId, EndpointId)>,
     by_project: OrdMap<ProjectId, usize>,
     /// Ways to accounts, users and their proofs.
     pub identities: Identities,
@@ -50,6 +52,12 @@ impl Index {
         self.by_service.range((service, first)..=(service, last)).map(|(_, endpoint)| *endpoint)
     }
 
+    /// The endpoints a route table leads to, by id.
+    pub fn endpoints_of_route_table(&self, table: RouteTableId) -> impl Iterator<Item = EndpointId> {
+        let (first, last) = (EndpointId::from_u128(0), EndpointId::from_u128(u128::MAX));
+        self.by_route_table.range((table, first)..=(table, last)).map(|(_, endpoint)| *endpoint)
+    }
+
     /// How many endpoints a project has.
     #[must_use]
     pub fn endpoints_of_project(&self, project: ProjectId) -> usize {
@@ -67,18 +75,24 @@ pub trait Indexed: Stored {
 
 impl Indexed for Endpoint {
     fn enter(&self, index: &mut Index) {
-        index.addresses.entry(self.vpc).or_default().insert(self.address);
+        if let Some(address) = self.address() {
+            index.addresses.entry(self.vpc).or_default().insert(address);
+        }
+        index.by_route_table.extend(self.route_tables().iter().map(|table| (*table, self.id)));
         index.markers.insert(self.marker);
         index.by_service.insert((self.service, self.id));
         *index.by_project.entry(self.project).or_default() += 1;
     }
 
     fn leave(&self, index: &mut Index) {
-        if let Some(taken) = index.addresses.get_mut(&self.vpc) {
-            taken.remove(self.address);
+        if let (Some(address), Some(taken)) = (self.address(), index.addresses.get_mut(&self.vpc)) {
+            taken.remove(address);
             if taken.is_empty() {
                 index.addresses.remove(&self.vpc);
             }
+        }
+        for table in self.route_tables() {
+            index.by_route_table.remove(&(*table, self.id));
         }
         index.markers.remove(&self.marker);
         index.by_service.remove(&(self.service, self.id));
@@ -97,4 +111,4 @@ macro_rules! not_indexed {
     };
 }
 
-not_indexed!(Vpc Subnet Backend Attachment Service QuotaRecord Numbers Home);
+not_indexed!(Vpc Subnet RouteTable Backend Attachment Service QuotaRecord Numbers Home);
