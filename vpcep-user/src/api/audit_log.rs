@@ -11,7 +11,7 @@ use super::App;
 use super::auth::Operator;
 use super::error::ApiError;
 use super::openapi::named;
-use super::page::Paging;
+use super::page::rows_wanted;
 use super::request::Query;
 use crate::audit::{self, Record};
 use crate::controller::{State, accounts};
@@ -38,6 +38,9 @@ pub struct Wanted {
     account: Option<String>,
     /// With a change of the object of this id.
     object: Option<String>,
+    /// Most records of the answer, 100 by default.
+    #[schemars(with = "u32", range(max = 1000))]
+    limit: Option<String>,
 }
 
 /// What was found.
@@ -53,10 +56,10 @@ pub struct Records {
 pub async fn list(
     _: Operator,
     Context(app): Context<App>,
-    Query(Wanted { since, until, account, object }): Query<Wanted>,
-    Paging(page): Paging<DEFAULT_LIMIT, MAX_LIMIT>,
+    Query(Wanted { since, until, account, object, limit }): Query<Wanted>,
 ) -> Result<Json<Records>, ApiError> {
-    let query = audit::Query { since, until, account: None, object, limit: page.limit };
+    let limit = rows_wanted(limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let query = audit::Query { since, until, account: None, object, limit };
     app.blocking(move |app| {
         let Some(log) = app.controller.audit() else { return Err(ApiError::NoRoute) };
         let account = account.map(|named| app.controller.read(|state| names_of(state, named)));

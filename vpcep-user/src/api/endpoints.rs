@@ -23,8 +23,8 @@ use crate::controller::endpoints::NewEndpoint;
 use crate::controller::{State, endpoints};
 use crate::model::connection::{Effect, Failure, State as ConnectionState};
 use crate::model::{
-    Description, Endpoint, EndpointId, MAX_WHITELIST, ProjectId, ServiceId, SubnetId, Timestamp, VpcId,
-    Whitelist, WhitelistEntry, parse_address,
+    Description, Endpoint, EndpointId, MAX_WHITELIST, Policy, ProjectId, ServiceId, SubnetId, Tags,
+    Timestamp, VpcId, Whitelist, WhitelistEntry, parse_address,
 };
 
 pub fn routes() -> ApiRouter<App> {
@@ -112,7 +112,7 @@ fn service_name(state: &State, endpoint: &Endpoint) -> String {
 pub struct EndpointView {
     /// Names it.
     id: EndpointId,
-    /// Always `interface`.
+    /// `interface` or `gateway`.
     service_type: &'static str,
     /// Where it is in its life.
     status: Status,
@@ -133,7 +133,7 @@ pub struct EndpointView {
     /// The VPC it is in.
     vpc_id: VpcId,
     /// The subnet it has its address from.
-    subnet_id: SubnetId,
+    subnet_id: Option<SubnetId>,
     /// When it was made.
     created_at: Timestamp,
     /// When it last changed.
@@ -170,7 +170,7 @@ impl EndpointView {
     pub fn new(state: &State, endpoint: &Endpoint) -> Self {
         Self {
             id: endpoint.id,
-            service_type: "interface",
+            service_type: endpoint.kind.as_str(),
             status: Status::of(&endpoint.connection.state),
             ip: endpoint.shown_address(),
             active_status: ["active"],
@@ -179,7 +179,7 @@ impl EndpointView {
             marker_id: endpoint.marker,
             enable_dns: false,
             vpc_id: endpoint.vpc,
-            subnet_id: endpoint.subnet,
+            subnet_id: endpoint.subnet(),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
             project_id: endpoint.project,
@@ -294,12 +294,16 @@ impl TryFrom<CreateRequest> for NewEndpoint {
         Ok(Self {
             service: require("endpoint_service_id", endpoint_service_id)?.parse()?,
             vpc: require("vpc_id", vpc_id)?.parse()?,
-            subnet: require("subnet_id", subnet_id)?.parse()?,
+            subnet: Some(require("subnet_id", subnet_id)?.parse()?),
             address: port_ip
                 .filter(|text| !text.is_empty())
                 .map(|text| parse_address("port_ip", &text))
                 .transpose()?,
+            has_name: false,
+            route_tables: Vec::new(),
             whitelist: Whitelist::new(enable_whitelist.unwrap_or(false), entries)?,
+            policy: Policy::default(),
+            tags: Tags::default(),
             description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
         })
     }

@@ -206,6 +206,17 @@ fn bad_field(field: &str) -> &'static str {
     }
 }
 
+/// A field the other kind of service or endpoint has.
+fn wrong_kind(field: &str) -> &'static str {
+    match field {
+        "routetables" => "1019",
+        "subnet_id" => "0023",
+        "port_ip" => "2041",
+        // Ports, backend and networks of a service.
+        _ => "3057",
+    }
+}
+
 fn control(error: &ControlError) -> (u16, &'static str) {
     match error {
         ControlError::Model(error) => (400, model(error)),
@@ -216,7 +227,16 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::SubnetElsewhere { .. } => (400, "2037"),
         ControlError::OutsideVpc { .. } | ControlError::Overlap { .. } => (400, "3009"),
         ControlError::AddressOutside { .. } => (400, "3010"),
-        ControlError::PortIpOutside { .. } => (400, "2043"),
+        ControlError::OutsideSubnet { .. } => (400, "2043"),
+        ControlError::SubnetMissing => (400, "2010"),
+        ControlError::WrongKind { field, .. } => (400, wrong_kind(field)),
+        ControlError::NoSuchRouteTable { .. } => (404, "4030"),
+        ControlError::RouteTableInUse { .. } => (400, "2039"),
+        ControlError::NoRouteTables => (400, "2040"),
+        ControlError::DefaultRouteTable { .. } => (409, "3006"),
+        ControlError::NoPolicy { .. } => (400, "2049"),
+        ControlError::NoSuchNetwork { .. } => (404, "4008"),
+        ControlError::TooMany { .. } => (400, "0016"),
         ControlError::AddressInUse { .. } | ControlError::SubnetFull { .. } => (400, "2042"),
         ControlError::Quota { .. } | ControlError::NumbersExhausted { .. } => (400, "1018"),
         ControlError::NoSuchService { .. } => (400, "2003"),
@@ -254,6 +274,7 @@ fn model(error: &ModelError) -> &'static str {
             "vpc id" => "0020",
             "subnet id" => "0023",
             "port_id" => "3003",
+            "route table id" => "1019",
             "endpoint id" => "2017",
             "endpoint service id" => "3062",
             "project id" => "0014",
@@ -272,7 +293,19 @@ fn model(error: &ModelError) -> &'static str {
         ModelError::WhitelistEntry { .. } => "2044",
         ModelError::WhitelistTooLong { .. } => "2045",
         ModelError::BackendKind { .. } => "3021",
+        ModelError::TagKeyEmpty => "3066",
+        ModelError::TagDuplicate { .. } => "3067",
+        ModelError::TagCharacters { .. } => "3068",
+        ModelError::TooManyTags { .. } | ModelError::TooManyTagMatches { .. } => "3069",
+        ModelError::TagValueDuplicate { .. } => "3071",
+        ModelError::TagKeyLong { .. } => "3072",
+        ModelError::TagValueLong { .. } => "3073",
+        ModelError::Prefixes { .. } => "3017",
+        ModelError::Policy { .. } => "2048",
         ModelError::Interface { .. }
+        | ModelError::DnsServers { .. }
+        | ModelError::DnsDomain { .. }
+        | ModelError::MixedKind { .. }
         | ModelError::Vlan { .. }
         | ModelError::Name { .. }
         | ModelError::Description { .. }

@@ -16,7 +16,7 @@ use super::openapi::named;
 use super::page::Paging;
 use super::request::{Body, Id, Query, require};
 use crate::controller::networks;
-use crate::model::{Cidr, Name, ProjectId, Subnet, SubnetId, Timestamp, Vpc, VpcId};
+use crate::model::{Cidr, Description, DnsServers, Name, ProjectId, Subnet, SubnetId, Timestamp, Vpc, VpcId};
 
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new()
@@ -175,9 +175,12 @@ pub async fn create_vpc(
     Body(request): Body<CreateVpc>,
 ) -> Result<Json<OneVpc>, ApiError> {
     let NewVpc { name, cidr } = require("vpc", request.vpc)?;
-    let name = Name::new("name", &require("name", name)?)?;
-    let cidr = require("cidr", cidr)?.parse()?;
-    let vpc = app.write(move |tx| networks::create_vpc(tx, scope, name, cidr)).await?;
+    let new = networks::NewVpc {
+        name: Some(Name::new("name", &require("name", name)?)?),
+        cidr: require("cidr", cidr)?.parse()?,
+        description: Description::default(),
+    };
+    let vpc = app.write(move |tx| networks::create_vpc(tx, scope, new)).await?;
     Ok(Json(OneVpc { vpc: VpcView::new(&vpc) }))
 }
 
@@ -242,10 +245,17 @@ pub async fn create_subnet(
     Body(request): Body<CreateSubnet>,
 ) -> Result<Json<OneSubnet>, ApiError> {
     let NewSubnet { name, cidr, vpc_id } = require("subnet", request.subnet)?;
-    let name = Name::new("name", &require("name", name)?)?;
-    let cidr = require("cidr", cidr)?.parse()?;
-    let vpc = require("vpc_id", vpc_id)?.parse()?;
-    let subnet = app.write(move |tx| networks::create_subnet(tx, scope, vpc, name, cidr)).await?;
+    let new = networks::NewSubnet {
+        vpc: require("vpc_id", vpc_id)?.parse()?,
+        name: Name::new("name", &require("name", name)?)?,
+        cidr: require("cidr", cidr)?.parse()?,
+        gateway: None,
+        dhcp_enabled: true,
+        dns: DnsServers::default(),
+        availability_zone: None,
+        description: Description::default(),
+    };
+    let subnet = app.write(move |tx| networks::create_subnet(tx, scope, new)).await?;
     Ok(Json(OneSubnet { subnet: SubnetView::new(&subnet) }))
 }
 

@@ -42,18 +42,21 @@ struct Asked {
     offset: Option<String>,
 }
 
+/// What a `limit` of a request means.
+pub fn rows_wanted(limit: Option<String>, default: usize, max: usize) -> Result<usize, ApiError> {
+    let Some(value) = limit else { return Ok(default) };
+    match value.parse() {
+        Ok(limit) if limit <= max => Ok(limit),
+        _ => Err(ApiError::Limit { value, max }),
+    }
+}
+
 impl<const DEFAULT: usize, const MAX: usize> FromRequestParts<App> for Paging<DEFAULT, MAX> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Query(Asked { limit, offset }) = Query::from_request_parts(parts, app).await?;
-        let limit = match limit {
-            None => DEFAULT,
-            Some(value) => match value.parse() {
-                Ok(limit) if limit <= MAX => limit,
-                _ => return Err(ApiError::Limit { value, max: MAX }),
-            },
-        };
+        let limit = rows_wanted(limit, DEFAULT, MAX)?;
         let offset = match offset {
             None => 0,
             Some(value) => match value.parse::<u32>() {

@@ -21,7 +21,7 @@ use crate::controller::{ControlError, State, Tx, services};
 use crate::model::connection::Effect;
 use crate::model::{
     BackendId, BackendKind, Description, DomainId, FullName, MAX_PORTS, Port, PortMapping, PortMappings,
-    ProjectId, Protocol, Service, ServiceId, ServiceName, ServiceStatus, Timestamp, VpcId,
+    ProjectId, Protocol, Service, ServiceId, ServiceKind, ServiceName, ServiceStatus, Tags, Timestamp, VpcId,
 };
 
 pub fn routes() -> ApiRouter<App> {
@@ -82,18 +82,18 @@ pub struct ServiceView {
     /// Names it.
     id: ServiceId,
     /// The backend.
-    port_id: BackendId,
+    port_id: Option<BackendId>,
     /// Its full name, by which consumers find it.
     service_name: FullName,
     /// What the backend is.
-    server_type: BackendKind,
+    server_type: Option<BackendKind>,
     /// The VPC the backend is in.
     vpc_id: VpcId,
     /// Whether a new endpoint waits for the provider.
     approval_enabled: bool,
     /// Where it is in its life.
     status: Status,
-    /// Always `interface`.
+    /// `interface` or `gateway`.
     service_type: &'static str,
     /// When it was made.
     created_at: Timestamp,
@@ -140,20 +140,24 @@ struct PortView {
 
 impl ServiceView {
     fn new(state: &State, service: &Service) -> Self {
-        let ports = service.ports.as_slice().iter().map(|mapping| PortView {
+        let server_type = match &service.kind {
+            ServiceKind::Interface { server_kind, .. } => Some(*server_kind),
+            ServiceKind::Gateway { .. } => None,
+        };
+        let ports = service.kind.ports().iter().map(|mapping| PortView {
             client_port: mapping.client_port.get(),
             server_port: mapping.server_port.get(),
             protocol: mapping.protocol,
         });
         Self {
             id: service.id,
-            port_id: service.backend,
+            port_id: service.kind.backend(),
             service_name: state.full_name(service),
-            server_type: service.server_kind,
+            server_type,
             vpc_id: service.vpc,
             approval_enabled: service.approval_enabled,
             status: Status::of(service.status),
-            service_type: "interface",
+            service_type: service.kind.as_str(),
             created_at: service.created_at,
             updated_at: service.updated_at,
             project_id: service.project,
@@ -279,10 +283,15 @@ impl TryFrom<CreateRequest> for NewService {
         unset("snat_network_id", snat_network_id.as_ref(), "none")?;
         Ok(Self {
             vpc: require("vpc_id", vpc_id)?.parse()?,
-            backend: require("port_id", port_id)?.parse()?,
-            server_kind: BackendKind::parse("server_type", &require("server_type", server_type)?)?,
+            kind: ServiceKind::Interface {
+                backend: require("port_id", port_id)?.parse()?,
+                server_kind: BackendKind::parse("server_type", &require("server_type", server_type)?)?,
+                ports: port_mappings(require("ports", ports)?)?,
+            },
             name: service_name.filter(|name| !name.is_empty()).map(|name| name.parse()).transpose()?,
-            ports: port_mappings(require("ports", ports)?)?,
+            is_public: false,
+            enable_policy: false,
+            tags: Tags::default(),
             approval_enabled: approval_enabled.unwrap_or(true),
             description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
         })
@@ -385,6 +394,8 @@ impl TryFrom<UpdateRequest> for ServiceChange {
             name: service_name.map(|name| name.parse()).transpose()?,
             ports: ports.map(port_mappings).transpose()?,
             backend: port_id.map(|id| id.parse()).transpose()?,
+            prefixes: None,
+            is_public: None,
             description: description.map(|text| text.parse()).transpose()?,
         })
     }

@@ -132,6 +132,7 @@ pub fn delete(tx: &mut Tx<'_>, named: &str) -> Result<(), ControlError> {
             ("endpoints", state.endpoints.iter().filter(|e| e.project == own).count()),
             ("endpoint services", state.services.iter().filter(|s| s.project == own).count()),
             ("backends", state.backends.iter().filter(|b| b.project == own).count()),
+            ("route tables", state.route_tables.iter().filter(|t| t.project == own && !t.is_default).count()),
             ("subnets", state.subnets.iter().filter(|s| s.project == own).count()),
             ("vpcs", state.vpcs.iter().filter(|v| v.project == own).count()),
         ],

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::addresses::{AddressOwner, address_owner};
 use super::error::ControlError;
-use super::networks::{AddressOwner, address_owner};
 use super::state::{State, Tx};
 use crate::model::{Attachment, AttachmentId, Cidr, InterfaceAddress, InterfaceName, VlanId, VpcId};
 use crate::reconcile::desired::AttachMode;

@@ -1,11 +1,12 @@
-//! Backend resources.
+//! Backend resources, which are the ports of VPCs as well.
 
 use std::net::Ipv4Addr;
 
+use super::addresses::{AddressOwner, address_owner, choose_address};
 use super::error::ControlError;
-use super::networks::{AddressOwner, address_owner, named_vpc, refuse_in_use};
+use super::networks::{named_vpc, refuse_in_use};
 use super::state::{Scope, Tx};
-use crate::model::{Backend, BackendId, BackendKind, Member, Name, VpcId};
+use crate::model::{Backend, BackendId, BackendKind, Member, Name, Subnet, SubnetId, VpcId};
 
 /// What a backend is made of.
 #[derive(Clone, Debug)]
@@ -56,13 +57,49 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend,
     Ok(backend)
 }
 
+/// What a port is made of.
+#[derive(Clone, Debug)]
+pub struct NewPort {
+    /// The subnet its address is from.
+    pub subnet: SubnetId,
+    /// Its name; one made from its id if it has none.
+    pub name: Option<Name>,
+    /// What has it.
+    pub kind: BackendKind,
+    /// Its address, if the caller wants a certain one.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// Makes a port: a backend with an address of its own in a subnet.
+///
+/// # Errors
+/// When the subnet is not there, or the address is not a host's in it or is
+/// taken.
+pub fn create_port(tx: &mut Tx<'_>, scope: Scope, new: NewPort) -> Result<Backend, ControlError> {
+    let subnet = tx.state.find::<Subnet>(scope, new.subnet);
+    let subnet = subnet.map_err(|_| ControlError::NoSuchNetwork { id: new.subnet.to_string() })?;
+    let id = BackendId::random();
+    let backend = Backend {
+        id,
+        vpc: subnet.vpc,
+        project: subnet.project,
+        name: new.name.unwrap_or_else(|| Name::of("port", id.as_u128())),
+        kind: new.kind,
+        address: choose_address(tx.state, subnet, "ip_address", new.address)?,
+        members: Vec::new(),
+        created_at: tx.now,
+    };
+    tx.put(&backend);
+    Ok(backend)
+}
+
 /// Deletes a backend.
 ///
 /// # Errors
 /// When it is not there or a service offers it.
 pub fn delete(tx: &mut Tx<'_>, scope: Scope, id: BackendId) -> Result<(), ControlError> {
     tx.state.find::<Backend>(scope, id)?;
-    let services = tx.state.services.iter().filter(|s| s.backend == id).count();
+    let services = tx.state.services.iter().filter(|s| s.kind.backend() == Some(id)).count();
     refuse_in_use("backend", &id.to_string(), &[("endpoint services", services)])?;
     tx.delete::<Backend>(id);
     Ok(())

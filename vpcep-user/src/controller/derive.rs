@@ -30,24 +30,25 @@ fn attachment(state: &State, attachment: &Attachment) -> Option<DesiredAttachmen
 }
 
 /// An endpoint as the data plane should have it; `None` when it should not: it
-/// is on its way out, or its service is gone and there is nothing to lead to.
+/// is on its way out, its service is gone and there is nothing to lead to, or it
+/// is a gateway one, which this data plane does not carry.
 fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
     if !endpoint.connection.is_in_data_plane() {
         return None;
     }
     let service = state.services.get(endpoint.service)?;
-    let ports = service.ports.as_slice().iter().map(|mapping| DesiredPort {
+    let ports = service.kind.ports().iter().map(|mapping| DesiredPort {
         protocol: mapping.protocol.number(),
         client_port: mapping.client_port.get(),
         server_port: mapping.server_port.get(),
     });
     Some(DesiredEndpoint {
         vpc: state.vpcs.get(endpoint.vpc)?.number,
-        address: endpoint.address,
+        address: endpoint.address()?,
         accepted: endpoint.connection.is_approved(),
         ports: ports.collect(),
         provider_vpc: state.vpcs.get(service.vpc)?.number,
-        backends: servers(state.backends.get(service.backend)?),
+        backends: servers(state.backends.get(service.kind.backend()?)?),
         whitelist: endpoint.whitelist.enforced(),
         connection_limit: state.quotas(Some(endpoint.project)).connections,
         refusal: endpoint.refusal,

@@ -7,9 +7,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::LoadError;
-use super::networks::AddressOwner;
+use super::addresses::AddressOwner;
 use crate::model::connection::Refused;
-use crate::model::{AttachmentId, BackendId, BackendKind, Cidr, ModelError, Name, PortMapping, ServiceId};
+use crate::model::{
+    AttachmentId, BackendId, BackendKind, Cidr, EndpointId, ModelError, Name, PortMapping, RouteTableId,
+    ServiceId, VpcId,
+};
 use crate::store::StoreError;
 
 /// An operation that was refused; nothing has changed.
@@ -35,6 +38,12 @@ pub enum ControlError {
     /// A request names a subnet that is not its project's.
     #[error("subnet {id} does not exist in this project")]
     NoSuchSubnet {
+        /// The id given.
+        id: String,
+    },
+    /// A port names a network, which is a subnet, that is not its project's.
+    #[error("network {id} does not exist in this project")]
+    NoSuchNetwork {
         /// The id given.
         id: String,
     },
@@ -74,13 +83,73 @@ pub enum ControlError {
         /// Where it should be.
         network: Cidr,
     },
-    /// An endpoint's address was given and lies outside its subnet.
-    #[error("bad port_ip {address}: expected a host's address in the subnet {subnet}")]
-    PortIpOutside {
+    /// An address was given and lies outside its subnet.
+    #[error("bad {field} {address}: expected a host's address in the subnet {subnet}")]
+    OutsideSubnet {
+        /// Which field.
+        field: &'static str,
         /// The address given.
         address: Ipv4Addr,
         /// Where it should be.
         subnet: Cidr,
+    },
+    /// An interface endpoint needs a subnet.
+    #[error("subnet_id is missing: an endpoint of an interface service has an address from a subnet")]
+    SubnetMissing,
+    /// A field that its kind of service or endpoint has not.
+    #[error("bad {field}: {what} {id} is of the type {kind}, which has none")]
+    WrongKind {
+        /// The field given.
+        field: &'static str,
+        /// What kind of object.
+        what: &'static str,
+        /// Which one.
+        id: String,
+        /// Interface or gateway.
+        kind: &'static str,
+    },
+    /// A VPC has no such route table.
+    #[error("route table {id} does not exist in vpc {vpc}")]
+    NoSuchRouteTable {
+        /// The id given.
+        id: RouteTableId,
+        /// The VPC.
+        vpc: VpcId,
+    },
+    /// A route table leads elsewhere already.
+    #[error("route table {id} leads to endpoint {endpoint} already, whose service has the same networks")]
+    RouteTableInUse {
+        /// The table given.
+        id: RouteTableId,
+        /// Where it leads.
+        endpoint: EndpointId,
+    },
+    /// A gateway endpoint without a route table.
+    #[error("bad routetables: the list is empty, a gateway endpoint is reached by at least one")]
+    NoRouteTables,
+    /// What a default route table is not for.
+    #[error("route table {id} is its vpc's default one and cannot {refused}")]
+    DefaultRouteTable {
+        /// The table.
+        id: RouteTableId,
+        /// What it cannot, and what to do.
+        refused: &'static str,
+    },
+    /// The service takes no policy.
+    #[error("bad policy: endpoint service {id} takes none")]
+    NoPolicy {
+        /// The service.
+        id: ServiceId,
+    },
+    /// A list that is longer than it may be.
+    #[error("bad {field}: {count} given, expected at most {limit}")]
+    TooMany {
+        /// The list.
+        field: &'static str,
+        /// How many were given.
+        count: usize,
+        /// The most there may be.
+        limit: usize,
     },
     /// The address is taken.
     #[error("address {address} is in use by {owner}")]

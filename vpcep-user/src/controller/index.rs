@@ -11,7 +11,8 @@ use super::identity::Identities;
 use super::runs::AddressRuns;
 use super::state::Scope;
 use crate::model::{
-    Attachment, Backend, Endpoint, EndpointId, ProjectId, Service, ServiceId, Subnet, Timestamp, Vpc, VpcId,
+    Attachment, Backend, Endpoint, EndpointId, ProjectId, RouteTable, RouteTableId, Service, ServiceId,
+    Subnet, Timestamp, Vpc, VpcId,
 };
 use crate::store::record::{Home, Numbers, QuotaRecord, Stored};
 
@@ -23,6 +24,7 @@ pub struct Index {
     /// Endpoints by age.
     pub endpoints: ByAge<EndpointId>,
     endpoints_of_service: Groups<ServiceId, EndpointId>,
+    by_route_table: OrdSet<(RouteTableId, EndpointId)>,
     /// Services by age.
     pub services: ByAge<ServiceId>,
     /// Ways to accounts, users and their proofs.
@@ -114,6 +116,12 @@ impl Index {
         self.markers.contains(&marker)
     }
 
+    /// The endpoints a route table leads to, by id.
+    pub fn endpoints_of_route_table(&self, table: RouteTableId) -> impl Iterator<Item = EndpointId> {
+        let (first, last) = (EndpointId::from_u128(0), EndpointId::from_u128(u128::MAX));
+        self.by_route_table.range((table, first)..=(table, last)).map(|(_, endpoint)| *endpoint)
+    }
+
     /// The endpoints of a service.
     #[must_use]
     pub fn endpoints_of_service(&self, service: ServiceId) -> Ages<EndpointId> {
@@ -131,18 +139,24 @@ pub trait Indexed: Stored {
 
 impl Indexed for Endpoint {
     fn enter(&self, index: &mut Index) {
-        index.addresses.entry(self.vpc).or_default().insert(self.address);
+        if let Some(address) = self.address() {
+            index.addresses.entry(self.vpc).or_default().insert(address);
+        }
+        index.by_route_table.extend(self.route_tables().iter().map(|table| (*table, self.id)));
         index.markers.insert(self.marker);
         index.endpoints.enter(self.project, self.created_at, self.id);
         index.endpoints_of_service.enter(self.service, self.created_at, self.id);
     }
 
     fn leave(&self, index: &mut Index) {
-        if let Some(taken) = index.addresses.get_mut(&self.vpc) {
-            taken.remove(self.address);
+        if let (Some(address), Some(taken)) = (self.address(), index.addresses.get_mut(&self.vpc)) {
+            taken.remove(address);
             if taken.is_empty() {
                 index.addresses.remove(&self.vpc);
             }
+        }
+        for table in self.route_tables() {
+            index.by_route_table.remove(&(*table, self.id));
         }
         index.markers.remove(&self.marker);
         index.endpoints.leave(self.project, self.created_at, self.id);
@@ -166,4 +180,4 @@ macro_rules! not_indexed {
     };
 }
 
-not_indexed!(Vpc Subnet Backend Attachment QuotaRecord Numbers Home);
+not_indexed!(Vpc Subnet RouteTable Backend Attachment QuotaRecord Numbers Home);

@@ -27,7 +27,7 @@ use super::error::ControlError;
 use super::state::{Done, State, Tx};
 use super::{LoadError, Written, load_state};
 use crate::audit::{AuditLog, Author, Change};
-use crate::model::{Region, Timestamp};
+use crate::model::{DnsDomain, Region, Timestamp};
 use crate::store::{Revision, Store, StoreError, Write};
 use crate::telemetry::Chain;
 
@@ -134,6 +134,12 @@ impl Ledger {
     /// The audit log, if there is one.
     pub fn audit(&self) -> Option<&AuditLog> {
         self.audit.as_ref()
+    }
+
+    /// Sets what names of endpoints end in.
+    pub fn set_dns_domain(&mut self, domain: DnsDomain) {
+        self.draft().state.dns_domain = domain.clone();
+        self.published.send_modify(|state| Arc::make_mut(state).dns_domain = domain);
     }
 
     /// The last durable state.
@@ -253,6 +259,7 @@ impl Ledger {
             ControlError::Reload(Box::new(error))
         })?;
         kept.attachment_states.clone_from(&draft.state.attachment_states);
+        kept.dns_domain.clone_from(&draft.state.dns_domain);
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         info!(revision = kept.revision, "the store is open again");
         self.publish(kept.clone());

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod addresses;
 pub mod attachments;
 pub mod backends;
 pub mod connections;
@@ -31,9 +32,11 @@ pub mod networks;
 pub mod permissions;
 mod progress;
 pub mod quotas;
+pub mod route_tables;
 mod runs;
 pub mod services;
 pub mod state;
+pub mod tags;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +49,7 @@ use ledger::Ledger;
 pub use state::{Scope, State, Tx};
 
 use crate::audit::{AuditLog, Author};
-use crate::model::{Region, Timestamp};
+use crate::model::{DnsDomain, Region, Timestamp};
 use crate::reconcile::desired::{Desired, Report};
 use crate::store::record::{Home, HomeId, RecordError};
 use crate::store::{Revision, Store, StoreError};
@@ -90,8 +93,8 @@ pub enum LoadError {
     /// It cannot be read.
     #[error("cannot load the state")]
     Store(#[from] StoreError),
-    /// It does not take the first write.
-    #[error("cannot write the region of the first start")]
+    /// It does not take what this version adds to it.
+    #[error("cannot write what the first start of this version adds")]
     Write(#[from] ControlError),
     /// A record in it cannot be understood.
     #[error("cannot load the state")]
@@ -113,7 +116,8 @@ pub enum LoadError {
 impl Controller {
     /// A controller of everything in `store`.
     ///
-    /// The first start decides the region.
+    /// The first start decides the region. VPCs that were made before there were
+    /// route tables get their default one.
     ///
     /// # Errors
     /// When the store cannot be read or written, holds something that cannot be,
@@ -132,6 +136,10 @@ impl Controller {
                 })?;
             }
         }
+        ledger.write(&Author::vpcepd(), |tx| {
+            route_tables::complete(tx);
+            Ok(())
+        })?;
         Ok(Self { ledger, passes: watch::Sender::new(Passes::default()) })
     }
 
@@ -139,6 +147,13 @@ impl Controller {
     #[must_use]
     pub fn with_audit(self, log: AuditLog) -> Self {
         Self { ledger: self.ledger.with_audit(log), ..self }
+    }
+
+    /// The same controller, with names of endpoints ending in `domain`.
+    #[must_use]
+    pub fn with_dns_domain(mut self, domain: DnsDomain) -> Self {
+        self.ledger.set_dns_domain(domain);
+        self
     }
 
     /// Answers a question about what is durable.

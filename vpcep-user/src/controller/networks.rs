@@ -1,26 +1,65 @@
 //! VPCs and subnets.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::error::ControlError;
+use super::route_tables;
 use super::state::{Scope, State, Tx};
-use crate::model::{Cidr, Name, Subnet, SubnetId, Vpc, VpcId};
+use crate::model::{Cidr, Description, DnsServers, Name, RouteTable, Subnet, SubnetId, Vpc, VpcId};
 use crate::store::record::Numbers;
 
-/// Makes a VPC. Other VPCs may have the same range.
+/// What a VPC is made of.
+#[derive(Clone, Debug)]
+pub struct NewVpc {
+    /// Its name; one made from its id if it has none.
+    pub name: Option<Name>,
+    /// Its range.
+    pub cidr: Cidr,
+    /// The owner's note.
+    pub description: Description,
+}
+
+/// Makes a VPC, and its default route table. Other VPCs may have the same range.
 ///
 /// # Errors
 /// When the range overlaps one that no VPC may have, or no number is left.
-pub fn create_vpc(tx: &mut Tx<'_>, scope: Scope, name: Name, cidr: Cidr) -> Result<Vpc, ControlError> {
-    refuse_reserved(cidr)?;
-    refuse_special(cidr)?;
+pub fn create_vpc(tx: &mut Tx<'_>, scope: Scope, new: NewVpc) -> Result<Vpc, ControlError> {
+    refuse_reserved(new.cidr)?;
     let numbers = tx.state.next_numbers();
     let number = free_vpc_number(tx.state, numbers.next_vpc)?;
-    let vpc =
-        Vpc { id: VpcId::random(), project: scope.own_project(), name, cidr, number, created_at: tx.now };
+    let id = VpcId::random();
+    let vpc = Vpc {
+        id,
+        project: scope.own_project(),
+        name: new.name.unwrap_or_else(|| Name::of("vpc", id.as_u128())),
+        cidr: new.cidr,
+        number,
+        description: new.description,
+        created_at: tx.now,
+        updated_at: tx.now,
+    };
     tx.put(&Numbers { next_vpc: number.checked_add(1).unwrap_or(1), ..numbers });
+    tx.put(&vpc);
+    tx.put(&RouteTable::default_of(vpc.id, vpc.project, tx.now));
+    Ok(vpc)
+}
+
+/// Changes a VPC; `None` keeps what is there.
+///
+/// # Errors
+/// When it is not there.
+pub fn update_vpc(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: VpcId,
+    name: Option<Name>,
+    description: Option<Description>,
+) -> Result<Vpc, ControlError> {
+    let mut vpc = tx.state.find::<Vpc>(scope, id)?.clone();
+    vpc.name = name.unwrap_or(vpc.name);
+    vpc.description = description.unwrap_or(vpc.description);
+    vpc.updated_at = tx.now;
     tx.put(&vpc);
     Ok(vpc)
 }
@@ -35,17 +74,13 @@ fn free_vpc_number(state: &State, next: u16) -> Result<u16, ControlError> {
     candidates.find(|number| !taken.contains(number)).ok_or_else(exhausted)
 }
 
-fn refuse_reserved(cidr: Cidr) -> Result<(), ControlError> {
+/// Refuses our own sources, and addresses that hosts of a network cannot have
+/// (RFC 6890): neither kernels nor routers would carry their packets.
+pub(super) fn refuse_reserved(cidr: Cidr) -> Result<(), ControlError> {
     if cidr.overlaps(Cidr::RESERVED) {
         let owner = "the sources vpcep uses towards backends".to_owned();
         return Err(ControlError::Overlap { cidr, other: Cidr::RESERVED, owner });
     }
-    Ok(())
-}
-
-/// Refuses addresses that hosts of a network cannot have (RFC 6890): neither
-/// kernels nor routers would carry their packets.
-fn refuse_special(cidr: Cidr) -> Result<(), ControlError> {
     let special = [
         ([0, 0, 0, 0], 8, "\"this network\" (RFC 791)"),
         ([127, 0, 0, 0], 8, "loopback addresses (RFC 1122)"),
@@ -62,7 +97,7 @@ fn refuse_special(cidr: Cidr) -> Result<(), ControlError> {
     Ok(())
 }
 
-/// Deletes a VPC.
+/// Deletes a VPC, with its default route table.
 ///
 /// # Errors
 /// When it is not there or something refers to it.
@@ -73,6 +108,7 @@ pub fn delete_vpc(tx: &mut Tx<'_>, scope: Scope, id: VpcId) -> Result<(), Contro
         "vpc",
         &id.to_string(),
         &[
+            ("route tables", state.route_tables.iter().filter(|t| t.vpc == id && !t.is_default).count()),
             ("subnets", state.subnets.iter().filter(|s| s.vpc == id).count()),
             ("attachments", state.attachments.iter().filter(|a| a.vpc == id).count()),
             ("backends", state.backends.iter().filter(|b| b.vpc == id).count()),
@@ -80,6 +116,9 @@ pub fn delete_vpc(tx: &mut Tx<'_>, scope: Scope, id: VpcId) -> Result<(), Contro
             ("endpoints", state.endpoints.iter().filter(|e| e.vpc == id).count()),
         ],
     )?;
+    if let Some(table) = route_tables::default_of(state, id) {
+        tx.delete::<RouteTable>(table.id);
+    }
     tx.delete::<Vpc>(id);
     Ok(())
 }
@@ -105,17 +144,34 @@ pub fn named_vpc(state: &State, scope: Scope, id: VpcId) -> Result<&Vpc, Control
     state.find(scope, id).map_err(|_| ControlError::NoSuchVpc { id: id.to_string() })
 }
 
+/// What a subnet is made of.
+#[derive(Clone, Debug)]
+pub struct NewSubnet {
+    /// The VPC it is part of.
+    pub vpc: VpcId,
+    /// Its name.
+    pub name: Name,
+    /// Its range.
+    pub cidr: Cidr,
+    /// The router of its hosts.
+    pub gateway: Option<Ipv4Addr>,
+    /// Whether its hosts ask for their address.
+    pub dhcp_enabled: bool,
+    /// Name servers of its hosts.
+    pub dns: DnsServers,
+    /// Where it is.
+    pub availability_zone: Option<Name>,
+    /// The owner's note.
+    pub description: Description,
+}
+
 /// Makes a subnet of a VPC; it belongs to the VPC's project.
 ///
 /// # Errors
-/// When the range is not inside the VPC's or overlaps another subnet of it.
-pub fn create_subnet(
-    tx: &mut Tx<'_>,
-    scope: Scope,
-    vpc: VpcId,
-    name: Name,
-    cidr: Cidr,
-) -> Result<Subnet, ControlError> {
+/// When the range is not inside the VPC's or overlaps another subnet of it, or
+/// the router is not in the range.
+pub fn create_subnet(tx: &mut Tx<'_>, scope: Scope, new: NewSubnet) -> Result<Subnet, ControlError> {
+    let NewSubnet { vpc, name, cidr, gateway, dhcp_enabled, dns, availability_zone, description } = new;
     let vpc = named_vpc(tx.state, scope, vpc)?;
     refuse_reserved(cidr)?;
     if !vpc.cidr.covers(cidr) {
@@ -125,8 +181,57 @@ pub fn create_subnet(
         let owner = format!("subnet {} of the same vpc", other.name);
         return Err(ControlError::Overlap { cidr, other: other.cidr, owner });
     }
-    let subnet =
-        Subnet { id: SubnetId::random(), vpc: vpc.id, project: vpc.project, name, cidr, created_at: tx.now };
+    if let Some(address) = gateway.filter(|address| !cidr.is_host(*address)) {
+        return Err(ControlError::AddressOutside { field: "gateway_ip", address, network: cidr });
+    }
+    let subnet = Subnet {
+        id: SubnetId::random(),
+        vpc: vpc.id,
+        project: vpc.project,
+        name,
+        cidr,
+        gateway,
+        dhcp_enabled,
+        dns,
+        availability_zone,
+        description,
+        created_at: tx.now,
+        updated_at: tx.now,
+    };
+    tx.put(&subnet);
+    Ok(subnet)
+}
+
+/// Changes to a subnet; `None` keeps what is there.
+#[derive(Clone, Debug, Default)]
+pub struct SubnetChange {
+    /// Its name.
+    pub name: Option<Name>,
+    /// Whether its hosts ask for their address.
+    pub dhcp_enabled: Option<bool>,
+    /// All of its name servers.
+    pub dns: Option<DnsServers>,
+    /// The owner's note.
+    pub description: Option<Description>,
+}
+
+/// Changes a subnet.
+///
+/// # Errors
+/// When it is not there.
+pub fn update_subnet(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: SubnetId,
+    change: SubnetChange,
+) -> Result<Subnet, ControlError> {
+    let SubnetChange { name, dhcp_enabled, dns, description } = change;
+    let mut subnet = tx.state.find::<Subnet>(scope, id)?.clone();
+    subnet.name = name.unwrap_or(subnet.name);
+    subnet.dhcp_enabled = dhcp_enabled.unwrap_or(subnet.dhcp_enabled);
+    subnet.dns = dns.unwrap_or(subnet.dns);
+    subnet.description = description.unwrap_or(subnet.description);
+    subnet.updated_at = tx.now;
     tx.put(&subnet);
     Ok(subnet)
 }
@@ -136,57 +241,17 @@ pub fn create_subnet(
 /// # Errors
 /// When it is not there or an endpoint has an address from it.
 pub fn delete_subnet(tx: &mut Tx<'_>, scope: Scope, id: SubnetId) -> Result<(), ControlError> {
-    tx.state.find::<Subnet>(scope, id)?;
-    let endpoints = tx.state.endpoints.iter().filter(|e| e.subnet == id).count();
+    let state = tx.state;
+    let subnet = state.find::<Subnet>(scope, id)?;
+    let endpoints = state.endpoints.iter().filter(|e| e.subnet() == Some(id)).count();
     refuse_in_use("subnet", &id.to_string(), &[("endpoints", endpoints)])?;
+    route_tables::forget_subnet(tx, subnet);
     tx.delete::<Subnet>(id);
     Ok(())
 }
 
-/// Who may have an address in a VPC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressOwner {
-    /// The gateway itself.
-    Gateway,
-    /// The router the attachment names.
-    Router,
-    /// An endpoint.
-    Endpoint,
-    /// A backend, or a member of one.
-    Backend,
-}
-
-impl fmt::Display for AddressOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gateway => "the gateway",
-            Self::Router => "the router of the attachment",
-            Self::Endpoint => "an endpoint",
-            Self::Backend => "a backend",
-        })
-    }
-}
-
-/// Who has an address in a VPC.
+/// The subnet of a VPC that has an address.
 #[must_use]
-pub fn address_owner(state: &State, vpc: VpcId, address: Ipv4Addr) -> Option<AddressOwner> {
-    match fixed_addresses(state, vpc).get(&address) {
-        Some(&owner @ (AddressOwner::Gateway | AddressOwner::Router)) => Some(owner),
-        _ if state.index.has_endpoint_address(vpc, address) => Some(AddressOwner::Endpoint),
-        backend => backend.copied(),
-    }
-}
-
-/// Who has which address in a VPC, but for endpoints, of which there are many.
-#[must_use]
-pub fn fixed_addresses(state: &State, vpc: VpcId) -> BTreeMap<Ipv4Addr, AddressOwner> {
-    let mut taken = BTreeMap::new();
-    for backend in state.backends.iter().filter(|b| b.vpc == vpc) {
-        taken.extend(backend.addresses().map(|address| (address, AddressOwner::Backend)));
-    }
-    for attachment in state.attachments.iter().filter(|a| a.vpc == vpc) {
-        taken.extend(attachment.next_hop.map(|hop| (hop, AddressOwner::Router)));
-        taken.insert(attachment.address.address(), AddressOwner::Gateway);
-    }
-    taken
+pub fn subnet_of(state: &State, vpc: VpcId, address: Ipv4Addr) -> Option<&Subnet> {
+    state.subnets.iter().find(|subnet| subnet.vpc == vpc && subnet.cidr.contains(address))
 }

@@ -1,29 +1,32 @@
 //! Endpoint services.
 
 use super::error::ControlError;
-use super::networks::named_vpc;
+use super::networks::{named_vpc, refuse_reserved};
+use super::route_tables::check_routes;
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Event, Step};
 use crate::model::{
-    Backend, BackendId, BackendKind, Description, Endpoint, PortMappings, Service, ServiceId, ServiceName,
-    ServiceStatus, VpcId,
+    Backend, BackendId, Description, Endpoint, PortMappings, Prefixes, Service, ServiceId, ServiceKind,
+    ServiceName, ServiceStatus, Tags, VpcId,
 };
 
 /// What a service is made of.
 #[derive(Clone, Debug)]
 pub struct NewService {
-    /// The VPC its backend is in.
+    /// The VPC it is reached in.
     pub vpc: VpcId,
-    /// The backend.
-    pub backend: BackendId,
-    /// What the caller takes the backend for.
-    pub server_kind: BackendKind,
+    /// What it offers; the kind of a backend is what the caller takes it for.
+    pub kind: ServiceKind,
     /// Its name.
     pub name: Option<ServiceName>,
-    /// Its ports.
-    pub ports: PortMappings,
     /// Whether endpoints wait for the provider.
     pub approval_enabled: bool,
+    /// Whether it is offered to everyone.
+    pub is_public: bool,
+    /// Whether endpoints may have a policy.
+    pub enable_policy: bool,
+    /// The provider's tags.
+    pub tags: Tags,
     /// The provider's note.
     pub description: Description,
 }
@@ -39,6 +42,10 @@ pub struct ServiceChange {
     pub ports: Option<PortMappings>,
     /// Its backend, in the same VPC.
     pub backend: Option<BackendId>,
+    /// All of its networks.
+    pub prefixes: Option<Prefixes>,
+    /// Whether it is offered to everyone. Endpoints that are there stay.
+    pub is_public: Option<bool>,
     /// The provider's note.
     pub description: Option<Description>,
 }
@@ -47,15 +54,24 @@ pub struct ServiceChange {
 ///
 /// # Errors
 /// When the backend is not there, not in the VPC or of another kind; when a port
-/// of it is offered already; when the project may not have more.
+/// of it is offered already; when no host can have an address of the networks;
+/// when the project may not have more.
 pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service, ControlError> {
     let state = tx.state;
     let vpc = named_vpc(state, scope, new.vpc)?;
-    let backend = named_backend(state, Scope::Project(vpc.project), new.backend, vpc.id)?;
-    if backend.kind != new.server_kind {
-        return Err(ControlError::ServerKind { id: backend.id, given: new.server_kind, found: backend.kind });
+    match &new.kind {
+        ServiceKind::Interface { backend, server_kind, ports } => {
+            let backend = named_backend(state, Scope::Project(vpc.project), *backend, vpc.id)?;
+            if backend.kind != *server_kind {
+                let (given, found) = (*server_kind, backend.kind);
+                return Err(ControlError::ServerKind { id: backend.id, given, found });
+            }
+            refuse_port_clash(state, None, backend.id, ports)?;
+        }
+        ServiceKind::Gateway { prefixes } => {
+            prefixes.as_slice().iter().try_for_each(|prefix| refuse_reserved(*prefix))?;
+        }
     }
-    refuse_port_clash(state, None, backend.id, &new.ports)?;
     let limit = state.quotas(Some(vpc.project)).services;
     let used = state.services.iter().filter(|s| s.project == vpc.project).count();
     if used >= limit as usize {
@@ -66,11 +82,12 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         project: vpc.project,
         name: new.name,
         vpc: vpc.id,
-        backend: backend.id,
-        server_kind: backend.kind,
-        ports: new.ports,
+        kind: new.kind,
         approval_enabled: new.approval_enabled,
+        is_public: new.is_public,
+        enable_policy: new.enable_policy,
         permissions: Vec::new(),
+        tags: new.tags,
         description: new.description,
         status: ServiceStatus::Creating,
         created_at: tx.now,
@@ -95,9 +112,11 @@ fn refuse_port_clash(
     backend: BackendId,
     ports: &PortMappings,
 ) -> Result<(), ControlError> {
-    let others = state.services.iter().filter(|s| s.backend == backend && Some(s.id) != own);
-    for other in others {
-        if let Some(mapping) = ports.shared_server_port(&other.ports) {
+    for other in state.services.iter().filter(|other| Some(other.id) != own) {
+        if let ServiceKind::Interface { backend: theirs, ports: taken, .. } = &other.kind
+            && *theirs == backend
+            && let Some(mapping) = ports.shared_server_port(taken)
+        {
             return Err(ControlError::PortClash { mapping, service: other.id });
         }
     }
@@ -107,31 +126,74 @@ fn refuse_port_clash(
 /// Changes a service.
 ///
 /// # Errors
-/// When it is not there or is being deleted; when backend and ports do not fit, as
-/// for [`create`].
+/// When it is not there or is being deleted; when its type does not have what
+/// should change; when backend, ports or networks do not fit, as for [`create`].
 pub fn update(
     tx: &mut Tx<'_>,
     scope: Scope,
     id: ServiceId,
     change: ServiceChange,
 ) -> Result<Service, ControlError> {
-    let ServiceChange { approval_enabled, name, ports, backend, description } = change;
+    let ServiceChange { approval_enabled, name, ports, backend, prefixes, is_public, description } = change;
     let mut service = changeable(tx.state, scope, id)?.clone();
-    if let Some(backend) = backend {
-        let backend = named_backend(tx.state, Scope::Project(service.project), backend, service.vpc)?;
-        service.backend = backend.id;
-        service.server_kind = backend.kind;
+    match (&service.kind, ports, backend, prefixes) {
+        (ServiceKind::Interface { .. }, ports, backend, None) => {
+            service.kind = offered(tx.state, &service, backend, ports)?;
+        }
+        (ServiceKind::Gateway { .. }, None, None, prefixes) => {
+            if let Some(prefixes) = prefixes {
+                check_prefixes(tx.state, id, &prefixes)?;
+                service.kind = ServiceKind::Gateway { prefixes };
+            }
+        }
+        (kind, ports, backend, _) => {
+            let field = match (ports, backend) {
+                (Some(_), _) => "ports",
+                (None, Some(_)) => "port_id",
+                (None, None) => "prefixes",
+            };
+            let (what, kind) = ("endpoint service", kind.as_str());
+            return Err(ControlError::WrongKind { field, what, id: id.to_string(), kind });
+        }
     }
-    if let Some(ports) = ports {
-        service.ports = ports;
-    }
-    refuse_port_clash(tx.state, Some(id), service.backend, &service.ports)?;
+    service.is_public = is_public.unwrap_or(service.is_public);
     service.approval_enabled = approval_enabled.unwrap_or(service.approval_enabled);
     service.name = name.or(service.name);
     service.description = description.unwrap_or(service.description);
     service.updated_at = tx.now;
     tx.put(&service);
     Ok(service)
+}
+
+/// What an interface service offers after a change of its backend or ports.
+fn offered(
+    state: &State,
+    service: &Service,
+    new_backend: Option<BackendId>,
+    new_ports: Option<PortMappings>,
+) -> Result<ServiceKind, ControlError> {
+    let mut kind = service.kind.clone();
+    if let ServiceKind::Interface { backend, server_kind, ports } = &mut kind {
+        if let Some(id) = new_backend {
+            let named = named_backend(state, Scope::Project(service.project), id, service.vpc)?;
+            (*backend, *server_kind) = (named.id, named.kind);
+        }
+        *ports = new_ports.unwrap_or_else(|| ports.clone());
+        refuse_port_clash(state, Some(service.id), *backend, ports)?;
+    }
+    Ok(kind)
+}
+
+/// Checks that the endpoints of a gateway service can have these networks.
+fn check_prefixes(state: &State, id: ServiceId, prefixes: &Prefixes) -> Result<(), ControlError> {
+    let prefixes = prefixes.as_slice();
+    prefixes.iter().try_for_each(|prefix| refuse_reserved(*prefix))?;
+    for endpoint in state.endpoints_of(id) {
+        for table in endpoint.route_tables() {
+            check_routes(state, endpoint.vpc, *table, Some(endpoint.id), prefixes)?;
+        }
+    }
+    Ok(())
 }
 
 /// A service that may be changed: any but one on its way out.

@@ -9,8 +9,8 @@ use super::error::ControlError;
 use super::index::{Index, Indexed};
 use crate::audit::{Action, Change};
 use crate::model::{
-    AccessKey, Account, Attachment, AttachmentId, Backend, Endpoint, FullName, ProjectId, Quotas, Region,
-    Service, ServiceId, Subnet, Timestamp, Token, User, Vpc,
+    AccessKey, Account, Attachment, AttachmentId, Backend, DnsDomain, Endpoint, FullName, ProjectId, Quotas,
+    Region, RouteTable, Service, ServiceId, Subnet, Timestamp, Token, User, Vpc,
 };
 use crate::reconcile::desired::AttachmentState;
 use crate::store::record::{self, Home, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
@@ -158,6 +158,8 @@ macro_rules! tables {
         pub struct State {
             /// The region this controller serves.
             pub region: Region,
+            /// What names of endpoints end in. A setting, not kept.
+            pub dns_domain: DnsDomain,
             /// The revision all of it is of.
             pub revision: Revision,
             /// What the last pass said of each attachment. Not kept: the next
@@ -180,6 +182,7 @@ macro_rules! tables {
                 let mut index = Index::default();
                 Ok(Self {
                     region,
+                    dns_domain: DnsDomain::default(),
                     revision,
                     attachment_states: Arc::default(),
                     $($field: Table::load(records, &mut index)?,)*
@@ -207,6 +210,7 @@ tables! {
     tokens: Token, "token";
     vpcs: Vpc, "vpc";
     subnets: Subnet, "subnet";
+    route_tables: RouteTable, "route table";
     backends: Backend, "backend";
     attachments: Attachment, "attachment";
     services: Service, "endpoint service";
@@ -229,7 +233,7 @@ macro_rules! owned {
     };
 }
 
-owned!(Vpc Subnet Backend Service Endpoint);
+owned!(Vpc Subnet RouteTable Backend Service Endpoint);
 
 impl State {
     /// The object of this id, if `scope` may see it.
@@ -274,6 +278,13 @@ impl State {
     #[must_use]
     pub fn full_name(&self, service: &Service) -> FullName {
         FullName::new(&self.region, service.name.as_ref(), service.id)
+    }
+
+    /// The name of an endpoint in its VPC, when it has one.
+    #[must_use]
+    pub fn dns_name(&self, endpoint: &Endpoint) -> Option<String> {
+        let (region, domain) = (self.region.as_str(), self.dns_domain.as_str());
+        endpoint.has_name().then(|| format!("vpcep-{}.{region}.{domain}", endpoint.id))
     }
 
     /// The next numbers to give out.

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::{
-    Backend, BackendKind, Description, Endpoint, Name, Port, PortMapping, PortMappings, ProjectId, Protocol,
-    Service, Subnet, Vpc, Whitelist,
+    Backend, BackendKind, Description, DnsServers, Endpoint, Name, Policy, Port, PortMapping, PortMappings,
+    ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId, Whitelist,
 };
 use crate::reconcile::desired::AttachMode;
 use crate::store::record::Numbers;
 use crate::store::{EmbeddedStore, Record, Write};
+
+mod gateway;
+mod networking;
+mod tagging;
 
 /// A controller with a service and a place for endpoints, and no reconcile loop.
 struct Bench {
@@ -27,15 +31,31 @@ fn name() -> Name {
     Name::new("name", "x").unwrap()
 }
 
+fn new_vpc(cidr: &str) -> networks::NewVpc {
+    networks::NewVpc { name: Some(name()), cidr: cidr.parse().unwrap(), description: Description::default() }
+}
+
+fn new_subnet(vpc: VpcId, cidr: &str) -> networks::NewSubnet {
+    networks::NewSubnet {
+        vpc,
+        name: name(),
+        cidr: cidr.parse().unwrap(),
+        gateway: None,
+        dhcp_enabled: true,
+        dns: DnsServers::default(),
+        availability_zone: None,
+        description: Description::default(),
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
         let controller = Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
         let vpc = Self::vpc_on(&controller);
-        let cidr = "10.0.0.0/24".parse().unwrap();
-        let subnet =
-            controller.write(|tx| networks::create_subnet(tx, ALL, vpc.id, name(), cidr)).unwrap().value;
+        let new = new_subnet(vpc.id, "10.0.0.0/24");
+        let subnet = controller.write(|tx| networks::create_subnet(tx, ALL, new)).unwrap().value;
         let backend = backends::NewBackend {
             vpc: vpc.id,
             name: name(),
@@ -48,11 +68,16 @@ impl Bench {
         let mapping = PortMapping { protocol: Protocol::Tcp, client_port: port(80), server_port: port(80) };
         let new = services::NewService {
             vpc: vpc.id,
-            backend: backend.id,
-            server_kind: BackendKind::Vm,
+            kind: ServiceKind::Interface {
+                backend: backend.id,
+                server_kind: BackendKind::Vm,
+                ports: PortMappings::new(vec![mapping]).unwrap(),
+            },
             name: None,
-            ports: PortMappings::new(vec![mapping]).unwrap(),
             approval_enabled: false,
+            is_public: false,
+            enable_policy: false,
+            tags: Tags::default(),
             description: Description::default(),
         };
         let service = controller.write(|tx| services::create(tx, ALL, new)).unwrap().value;
@@ -62,17 +87,20 @@ impl Bench {
     }
 
     fn vpc_on(controller: &Controller) -> Vpc {
-        let cidr = "10.0.0.0/16".parse().unwrap();
-        controller.write(|tx| networks::create_vpc(tx, ALL, name(), cidr)).unwrap().value
+        controller.write(|tx| networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/16"))).unwrap().value
     }
 
     fn new_endpoint(&self) -> endpoints::NewEndpoint {
         endpoints::NewEndpoint {
             service: self.service.id,
             vpc: self.subnet.vpc,
-            subnet: self.subnet.id,
+            subnet: Some(self.subnet.id),
             address: None,
+            has_name: false,
+            route_tables: vec![],
             whitelist: Whitelist::default(),
+            policy: Policy::default(),
+            tags: Tags::default(),
             description: Description::default(),
         }
     }
@@ -127,21 +155,20 @@ fn a_pass_without_news_commits_nothing() {
 fn addresses_skip_what_is_taken_and_return_when_an_endpoint_is_gone() {
     let bench = Bench::new();
     let (first, second) = (bench.endpoint().value, bench.endpoint().value);
-    assert_eq!(first.address.to_string(), "10.0.0.253", "the last host is often the router");
-    assert_eq!(second.address.to_string(), "10.0.0.252");
+    assert_eq!(first.address().unwrap().to_string(), "10.0.0.253", "the last host is often the router");
+    assert_eq!(second.address().unwrap().to_string(), "10.0.0.252");
     bench.controller.write(|tx| endpoints::delete(tx, ALL, first.id)).unwrap();
-    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.251", "taken until it is gone");
+    assert_eq!(bench.endpoint().value.address().unwrap().to_string(), "10.0.0.251", "taken until it is gone");
     bench.pass();
-    assert_eq!(bench.endpoint().value.address.to_string(), "10.0.0.253");
+    assert_eq!(bench.endpoint().value.address().unwrap().to_string(), "10.0.0.253");
 }
 
 #[test]
 fn addresses_end_before_those_of_routers_servers_and_the_gateway() {
     let bench = Bench::new();
     let vpc = bench.subnet.vpc;
-    let cidr = "10.0.9.0/29".parse().unwrap();
-    let small =
-        bench.controller.write(|tx| networks::create_subnet(tx, ALL, vpc, name(), cidr)).unwrap().value;
+    let new = new_subnet(vpc, "10.0.9.0/29");
+    let small = bench.controller.write(|tx| networks::create_subnet(tx, ALL, new)).unwrap().value;
     let attachment = attachments::NewAttachment {
         vpc,
         interface: "eth0".parse().unwrap(),
@@ -152,8 +179,8 @@ fn addresses_end_before_those_of_routers_servers_and_the_gateway() {
     };
     bench.controller.write(|tx| attachments::create(tx, attachment)).unwrap();
     let bench = Bench { subnet: small, ..bench };
-    let addresses = [bench.endpoint().value.address, bench.endpoint().value.address];
-    assert_eq!(addresses.map(|address| address.to_string()), ["10.0.9.3", "10.0.9.2"]);
+    let addresses = [bench.endpoint().value.address(), bench.endpoint().value.address()];
+    assert_eq!(addresses.map(|address| address.unwrap().to_string()), ["10.0.9.3", "10.0.9.2"]);
     let full = bench.controller.write(|tx| endpoints::create(tx, ALL, bench.new_endpoint()));
     assert!(matches!(full, Err(ControlError::SubnetFull { .. })), "{full:?}");
     for end in ["10.0.9.1", "10.0.9.6"] {
@@ -225,10 +252,7 @@ fn a_store_that_failed_is_opened_again_by_the_next_write_and_read_anew() {
         full: AtomicBool::new(false),
     });
     let controller = Controller::load(store.clone(), "r".parse().unwrap()).unwrap();
-    let make = || {
-        let cidr = "10.0.0.0/16".parse().unwrap();
-        controller.write(|tx| networks::create_vpc(tx, ALL, name(), cidr))
-    };
+    let make = || controller.write(|tx| networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/16")));
     assert_eq!(controller.store_error(), None);
     for (full, vpcs) in [(false, 2), (true, 3)] {
         store.fails.store(true, Ordering::Relaxed);
@@ -291,7 +315,7 @@ fn a_refused_operation_changes_nothing() {
     let bench = Bench::new();
     let before = bench.controller.desired().version;
     let refused = bench.controller.write(|tx| {
-        networks::create_vpc(tx, ALL, name(), "10.0.0.0/8".parse()?)?;
+        networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/8"))?;
         networks::delete_vpc(tx, ALL, bench.subnet.vpc)
     });
     assert!(matches!(refused, Err(ControlError::InUse { .. })));
@@ -306,8 +330,7 @@ fn a_write_by_somebody_else_is_a_conflict_and_nothing_is_lost() {
     let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
     let (one, other) = (load(), load());
     Bench::vpc_on(&one);
-    let cidr = "10.0.0.0/16".parse().unwrap();
-    let conflict = other.write(|tx| networks::create_vpc(tx, ALL, name(), cidr));
+    let conflict = other.write(|tx| networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/16")));
     assert!(
         matches!(&conflict, Err(ControlError::Store(error)) if matches!(**error, StoreError::Conflict { .. })),
         "{conflict:?}"

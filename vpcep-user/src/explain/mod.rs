@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use crate::controller::{Passes, Scope, State};
 use crate::datapath::{Datapath, DatapathError};
 use crate::model::connection::{Failure, State as ConnectionState};
-use crate::model::{Attachment, Backend, Endpoint, Port, Protocol, Service, Vpc, VpcId};
+use crate::model::{Attachment, Backend, Endpoint, EndpointKind, Port, Protocol, Service, Vpc, VpcId};
 use crate::reconcile::desired::AttachmentState;
 use crate::store::Revision;
 
@@ -76,20 +76,14 @@ impl Facts {
             Some((attachment.clone(), state.attachment_states.get(&attachment.id).cloned()))
         };
         let vpc = state.find::<Vpc>(scope, question.vpc).ok().cloned();
-        let endpoint = state
-            .endpoints
-            .iter()
-            .find(|endpoint| {
-                vpc.is_some() && endpoint.vpc == question.vpc && endpoint.address == question.address
-            })
-            .cloned();
+        let endpoint = vpc.as_ref().and_then(|vpc| addressed(state, vpc.id, question.address)).cloned();
         let service = endpoint.as_ref().and_then(|endpoint| state.services.get(endpoint.service)).cloned();
         Self {
             attachment: vpc.as_ref().and_then(|vpc| attached(vpc.id)),
             vpc,
             provider: service.as_ref().and_then(|service| state.vpcs.get(service.vpc)).cloned(),
             provider_attachment: service.as_ref().and_then(|service| attached(service.vpc)),
-            backend: service.as_ref().and_then(|service| state.backends.get(service.backend)).cloned(),
+            backend: service.as_ref().and_then(|s| state.backends.get(s.kind.backend()?)).cloned(),
             shows_provider: service.as_ref().is_some_and(|service| scope.sees(service.project)),
             connection_limit: state.quotas(endpoint.as_ref().map(|endpoint| endpoint.project)).connections,
             question,
@@ -100,6 +94,16 @@ impl Facts {
             service,
         }
     }
+}
+
+/// The endpoint that has an address, or else one whose routes lead there.
+fn addressed(state: &State, vpc: VpcId, address: Ipv4Addr) -> Option<&Endpoint> {
+    let of_vpc = || state.endpoints.iter().filter(|endpoint| endpoint.vpc == vpc);
+    let leads_there = |endpoint: &&Endpoint| {
+        let service = state.services.get(endpoint.service);
+        service.is_some_and(|service| service.kind.prefixes().iter().any(|prefix| prefix.contains(address)))
+    };
+    of_vpc().find(|endpoint| endpoint.address() == Some(address)).or_else(|| of_vpc().find(leads_there))
 }
 
 impl Facts {
@@ -198,10 +202,12 @@ pub fn explain(facts: &Facts, datapath: &dyn Datapath) -> Result<Explanation, Da
         add("endpoint", endpoint(facts));
     }
     if let Some(endpoint) = &facts.endpoint {
-        let stats = datapath.endpoint_stats(endpoint.id)?;
-        let drops = stats.as_ref().map(|stats| stats.drops.clone()).unwrap_or_default();
         add("state", connection_state(facts, endpoint));
         add("whitelist", whitelist(endpoint, facts.question.client));
+    }
+    if let Some(endpoint) = facts.endpoint.as_ref().filter(|endpoint| endpoint.address().is_some()) {
+        let stats = datapath.endpoint_stats(endpoint.id)?;
+        let drops = stats.as_ref().map(|stats| stats.drops.clone()).unwrap_or_default();
         add("limit", plane::limit(stats.map(|stats| stats.connections), facts.connection_limit));
         add("sessions", plane::sessions(&datapath.status()?, &drops, facts.is_operator));
         if let Some(provider) = &facts.provider {
@@ -278,12 +284,21 @@ fn endpoint(facts: &Facts) -> Finding {
     let Some(service) = &facts.service else {
         return (Status::Stop, format!("the service of endpoint {} has been deleted", endpoint.id));
     };
+    if let EndpointKind::Gateway { .. } = endpoint.kind {
+        return (
+            Status::Stop,
+            format!(
+                "endpoint {} leads there, but gateway-type endpoints are not carried by this data plane",
+                endpoint.id
+            ),
+        );
+    }
     let is_asked = |(mapped, client): (Protocol, Port)| mapped == *protocol && client == *port;
-    let mut ports = service.ports.as_slice().iter().map(|mapping| (mapping.protocol, mapping.client_port));
+    let mut ports = service.kind.ports().iter().map(|mapping| (mapping.protocol, mapping.client_port));
     if ports.any(is_asked) {
         return (Status::Ok, format!("endpoint {} offers {protocol} {port}", endpoint.id));
     }
-    let offered = service.ports.as_slice().iter().take(10);
+    let offered = service.kind.ports().iter().take(10);
     let offered: Vec<_> =
         offered.map(|mapping| format!("{} {}", mapping.protocol, mapping.client_port)).collect();
     (Status::Stop, format!("the service does not offer {protocol} {port}, but {}", offered.join(", ")))

@@ -62,7 +62,9 @@ fn vpc(number: u16) -> Vpc {
         name: Name::new("name", "net").unwrap(),
         cidr: "10.0.0.0/24".parse().unwrap(),
         number,
+        description: Description::default(),
         created_at: Timestamp::ZERO,
+        updated_at: Timestamp::ZERO,
     }
 }
 
@@ -88,11 +90,16 @@ fn service(provider: &Vpc) -> Service {
         project: ProjectId::OPERATOR,
         name: None,
         vpc: provider.id,
-        backend: BackendId::from_u128(1),
-        server_kind: BackendKind::Lb,
-        ports: PortMappings::new(vec![mapping]).unwrap(),
+        kind: ServiceKind::Interface {
+            backend: BackendId::from_u128(1),
+            server_kind: BackendKind::Lb,
+            ports: PortMappings::new(vec![mapping]).unwrap(),
+        },
         approval_enabled: true,
+        is_public: false,
+        enable_policy: false,
         permissions: vec![],
+        tags: Tags::default(),
         description: Description::default(),
         status: ServiceStatus::Available,
         created_at: Timestamp::ZERO,
@@ -106,11 +113,16 @@ fn endpoint(consumer: &Vpc) -> Endpoint {
         project: ProjectId::OPERATOR,
         service: ServiceId::from_u128(1),
         vpc: consumer.id,
-        subnet: SubnetId::from_u128(1),
-        address: Ipv4Addr::new(10, 0, 0, 9),
+        kind: EndpointKind::Interface {
+            subnet: SubnetId::from_u128(1),
+            address: Ipv4Addr::new(10, 0, 0, 9),
+            has_name: false,
+        },
         marker: 1,
         whitelist: Whitelist::new(true, vec!["10.0.0.0/25".parse().unwrap()]).unwrap(),
         refusal: Refusal::Reset,
+        policy: Policy::default(),
+        tags: Tags::default(),
         description: Description::default(),
         connection_description: Description::default(),
         connection: Connection {
@@ -183,6 +195,25 @@ fn step<'a>(explanation: &'a Explanation, name: &str) -> &'a Step {
 
 fn set_state(facts: &mut Facts, state: ConnectionState) {
     facts.endpoint.as_mut().unwrap().connection.state = state;
+}
+
+#[test]
+fn a_gateway_endpoint_is_named_as_what_is_not_carried() {
+    let (mut facts, plane) = healthy();
+    let prefixes = Prefixes::new(vec!["100.125.0.0/16".parse().unwrap()]).unwrap();
+    facts.service.as_mut().unwrap().kind = ServiceKind::Gateway { prefixes };
+    facts.endpoint.as_mut().unwrap().kind =
+        EndpointKind::Gateway { route_tables: vec![RouteTableId::from_u128(1)] };
+    facts.question.address = Ipv4Addr::new(100, 125, 0, 9);
+    let explanation = explain(&facts, &plane).unwrap();
+    assert_eq!((explanation.verdict, explanation.stopped_by), (Verdict::Refused, Some("endpoint")));
+    assert!(
+        explanation.summary.ends_with("but gateway-type endpoints are not carried by this data plane"),
+        "{}",
+        explanation.summary
+    );
+    let names: Vec<_> = explanation.steps.iter().map(|step| step.name).collect();
+    assert_eq!(names, ["reconcile", "vpc", "attachment", "endpoint", "state", "whitelist"]);
 }
 
 #[test]

@@ -1,18 +1,19 @@
-//! Endpoints: a consumer's address that leads to a service.
+//! Endpoints: a consumer's address, or routes, that lead to a service.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use super::{
-    Cidr, Connection, Description, EndpointId, ModelError, ProjectId, ServiceId, SubnetId, Timestamp, VpcId,
+    Cidr, Connection, Description, EndpointId, ModelError, Policy, ProjectId, RouteTableId, ServiceId,
+    SubnetId, Tags, Timestamp, VpcId,
 };
 use crate::reconcile::desired::Refusal;
 
 /// Most entries of one whitelist.
 pub const MAX_WHITELIST: usize = 200;
 
-/// An interface endpoint.
+/// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Names it, and its connection.
@@ -23,16 +24,18 @@ pub struct Endpoint {
     pub service: ServiceId,
     /// The consumer's VPC.
     pub vpc: VpcId,
-    /// The subnet its address is from.
-    pub subnet: SubnetId,
-    /// Its address in the VPC; the consumer learns it from [`Endpoint::shown_address`].
-    pub address: Ipv4Addr,
+    /// How it is reached.
+    pub kind: EndpointKind,
     /// Tells endpoints apart towards the provider; unique on this controller.
     pub marker: u32,
     /// Which clients may use it.
     pub whitelist: Whitelist,
     /// What a refused client gets.
     pub refusal: Refusal,
+    /// What its users may do at the service.
+    pub policy: Policy,
+    /// The consumer's tags.
+    pub tags: Tags,
     /// The consumer's note.
     pub description: Description,
     /// The provider's note on the connection.
@@ -46,10 +49,73 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Its address in the VPC; the consumer learns it from [`Endpoint::shown_address`].
+    #[must_use]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        match self.kind {
+            EndpointKind::Interface { address, .. } => Some(address),
+            EndpointKind::Gateway { .. } => None,
+        }
+    }
+
     /// The address, once the consumer may know it: from the first acceptance on.
     #[must_use]
     pub fn shown_address(&self) -> Option<Ipv4Addr> {
-        self.connection.was_accepted().then_some(self.address)
+        self.address().filter(|_| self.connection.was_accepted())
+    }
+
+    /// The subnet its address is from.
+    #[must_use]
+    pub fn subnet(&self) -> Option<SubnetId> {
+        match self.kind {
+            EndpointKind::Interface { subnet, .. } => Some(subnet),
+            EndpointKind::Gateway { .. } => None,
+        }
+    }
+
+    /// The route tables that lead to it.
+    #[must_use]
+    pub fn route_tables(&self) -> &[RouteTableId] {
+        match &self.kind {
+            EndpointKind::Interface { .. } => &[],
+            EndpointKind::Gateway { route_tables } => route_tables,
+        }
+    }
+
+    /// Whether it has a name of its own in the VPC.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        matches!(self.kind, EndpointKind::Interface { has_name: true, .. })
+    }
+}
+
+/// How an endpoint is reached; what its service offers decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointKind {
+    /// At an address.
+    Interface {
+        /// The subnet its address is from.
+        subnet: SubnetId,
+        /// Its address in the VPC.
+        address: Ipv4Addr,
+        /// Whether it has a name of its own in the VPC.
+        has_name: bool,
+    },
+    /// By routes to the networks of the service.
+    Gateway {
+        /// The tables that have the routes, each once.
+        route_tables: Vec<RouteTableId>,
+    },
+}
+
+impl EndpointKind {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Interface { .. } => "interface",
+            Self::Gateway { .. } => "gateway",
+        }
     }
 }
 

@@ -160,6 +160,99 @@ pub enum ModelError {
         /// What was given.
         value: String,
     },
+    /// A tag without a key.
+    #[error("bad tags: a key is empty, expected 1 to 128 characters")]
+    TagKeyEmpty,
+    /// A tag key twice.
+    #[error("bad tags: key \"{key}\" is given twice, each key may appear once")]
+    TagDuplicate {
+        /// The key.
+        key: String,
+    },
+    /// A value of a search twice.
+    #[error("bad tags: value \"{value}\" of key \"{key}\" is given twice, each value may appear once")]
+    TagValueDuplicate {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Characters that tags cannot have.
+    #[error("bad tag {field} \"{value}\": {expected}")]
+    TagCharacters {
+        /// Key or value.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A tag key that is too long.
+    #[error("bad tag key \"{key}\": expected at most {limit} characters")]
+    TagKeyLong {
+        /// What was given.
+        key: String,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// A tag value that is too long.
+    #[error("bad tag value \"{value}\": expected at most {limit} characters")]
+    TagValueLong {
+        /// What was given.
+        value: String,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// More tags than a resource may have.
+    #[error("bad tags: there would be {count}, expected at most {}", super::MAX_TAGS)]
+    TooManyTags {
+        /// How many there would be.
+        count: usize,
+    },
+    /// More keys or values than a search may have.
+    #[error("bad tags: {count} {what} in one list, expected at most {}", super::MAX_TAG_MATCHES)]
+    TooManyTagMatches {
+        /// Keys or values.
+        what: &'static str,
+        /// How many were given.
+        count: usize,
+    },
+    /// Networks that a gateway service cannot have.
+    #[error("bad prefixes: {problem}")]
+    Prefixes {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Not a policy.
+    #[error("bad policy: {problem}")]
+    Policy {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Not a list of name servers.
+    #[error("bad dnsList: {problem}")]
+    DnsServers {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Not a DNS domain.
+    #[error(
+        "bad DNS domain \"{value}\": expected labels of letters, digits and \"-\", such as vpcep.internal"
+    )]
+    DnsDomain {
+        /// What was given.
+        value: String,
+    },
+    /// Neither of the kind interface nor of the kind gateway.
+    #[error("bad {what}: expected all of {interface}, or only {gateway}")]
+    MixedKind {
+        /// What it is of.
+        what: &'static str,
+        /// What an interface one is made of.
+        interface: &'static str,
+        /// What a gateway one is made of.
+        gateway: &'static str,
+    },
     /// Not an IPv4 address.
     #[error("bad {field} \"{value}\": expected an IPv4 address such as 10.0.0.7")]
     Address {

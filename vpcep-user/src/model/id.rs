@@ -127,6 +127,10 @@ object_id! {
     SubnetId, "subnet id"
 }
 object_id! {
+    /// Names a route table of a VPC.
+    RouteTableId, "route table id"
+}
+object_id! {
     /// Names a backend resource; on the wire also its `port_id`.
     BackendId, "port_id"
 }

@@ -19,30 +19,36 @@ mod id;
 mod name;
 mod network;
 mod permission;
+mod policy;
 mod port;
 mod prefix;
 mod quota;
+mod route_table;
 mod secret;
 mod service;
+mod tag;
 mod time;
 mod user;
 
 pub use account::Account;
 pub use backend::{Backend, BackendKind, Member};
 pub use connection::Connection;
-pub use endpoint::{Endpoint, MAX_WHITELIST, Whitelist, WhitelistEntry};
+pub use endpoint::{Endpoint, EndpointKind, MAX_WHITELIST, Whitelist, WhitelistEntry};
 pub use error::{ModelError, parse_address};
 pub use id::{
-    AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, ServiceId, SubnetId, UserId,
-    VpcId,
+    AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, RouteTableId, ServiceId,
+    SubnetId, UserId, VpcId,
 };
-pub use name::{Description, FullName, Name, Region, ServiceName};
-pub use network::{Attachment, InterfaceAddress, InterfaceName, Subnet, VlanId, Vpc};
+pub use name::{Description, DnsDomain, FullName, Name, Region, ServiceName};
+pub use network::{Attachment, DnsServers, InterfaceAddress, InterfaceName, Subnet, VlanId, Vpc};
 pub use permission::{MAX_PERMISSIONS, Permission, PermissionEntry, PermissionKind};
+pub use policy::{MAX_POLICY_BYTES, MAX_STATEMENTS, Policy, PolicyEffect, PolicyStatement};
 pub use port::{MAX_PORTS, Port, PortMapping, PortMappings, Protocol};
 pub use prefix::Cidr;
 pub use quota::{QuotaChange, Quotas};
+pub use route_table::RouteTable;
 pub use secret::Secret;
-pub use service::{Service, ServiceStatus};
+pub use service::{Prefixes, Service, ServiceKind, ServiceStatus};
+pub use tag::{MAX_TAG_MATCHES, MAX_TAGS, Tag, TagMatch, TagMatches, TagQuery, TagRemoval, Tags};
 pub use time::Timestamp;
 pub use user::{AccessKey, AccessKeyId, PasswordHash, Role, Sealed, Token, TokenHash, User};

@@ -46,6 +46,16 @@ impl Name {
         if fits { Ok(Self(text.into())) } else { Err(ModelError::Name { field, value: text.into() }) }
     }
 
+    /// The name of an object that was given none: a word and the beginning of its
+    /// id.
+    ///
+    /// # Panics
+    /// When `word` has characters that names have not.
+    #[must_use]
+    pub fn of(word: &'static str, id: u128) -> Self {
+        Self::new("name", &format!("{word}-{:08x}", id >> 96)).expect("the word is made of letters")
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -103,6 +113,44 @@ impl FromStr for Region {
             Ok(Self(text.into()))
         } else {
             Err(ModelError::Name { field: "region", value: text.into() })
+        }
+    }
+}
+
+/// The DNS domain that names of endpoints end in: labels of letters, digits and
+/// `-`, joined by dots, at most 120 characters in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsDomain(String);
+
+impl DnsDomain {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for DnsDomain {
+    fn default() -> Self {
+        Self("vpcep.internal".into())
+    }
+}
+
+impl FromStr for DnsDomain {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        // RFC 1123 section 2.1. A name is a label of 42, the region of at most 64, and this: 253 at most.
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text.len() <= 120 && text.split('.').all(is_label) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(ModelError::DnsDomain { value: text.into() })
         }
     }
 }
@@ -166,6 +214,12 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_name_is_called_by_its_id() {
+        let id = ServiceId::from_u128(0x5d1c_6a0e << 96);
+        assert_eq!(Name::of("vpc", id.as_u128()).as_str(), format!("vpc-{}", &id.to_string()[..8]));
+    }
+
+    #[test]
     fn full_name_leaves_out_a_name_that_was_not_given() {
         let region = "eu-de".parse().unwrap();
         let id = ServiceId::from_u128(1);
@@ -176,6 +230,25 @@ mod tests {
             assert_eq!(full.as_str().parse(), Ok(full));
         }
         assert!(id.to_string().parse::<FullName>().is_err());
+    }
+
+    #[test]
+    fn dns_domains_are_host_names() {
+        for (text, ok) in [
+            ("vpcep.internal", true),
+            ("a", true),
+            ("a-b.c1", true),
+            ("", false),
+            ("a..b", false),
+            (".a", false),
+            ("a.", false),
+            ("-a", false),
+            ("a_b", false),
+            (&"a.".repeat(60)[..119], true),
+            (&"a.".repeat(61)[..121], false),
+        ] {
+            assert_eq!(text.parse::<DnsDomain>().is_ok(), ok, "{text}");
+        }
     }
 
     #[test]

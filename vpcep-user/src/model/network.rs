@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use super::{AttachmentId, Cidr, ModelError, Name, ProjectId, SubnetId, Timestamp, VpcId};
+use super::{AttachmentId, Cidr, Description, ModelError, Name, ProjectId, SubnetId, Timestamp, VpcId};
 use crate::reconcile::desired::AttachMode;
 
 /// An isolated IPv4 network. Others may have the same range.
@@ -21,8 +21,12 @@ pub struct Vpc {
     /// Unique on this host (1..=65535): what the data plane tells networks with
     /// equal ranges apart by. Not used again while anything refers to it.
     pub number: u16,
+    /// The owner's note.
+    pub description: Description,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
 }
 
 /// A part of a VPC's range that endpoints take addresses from.
@@ -38,8 +42,52 @@ pub struct Subnet {
     pub name: Name,
     /// Its range, inside the VPC's.
     pub cidr: Cidr,
+    /// The router of its hosts, if vpcep has been told: nobody is given its address.
+    pub gateway: Option<Ipv4Addr>,
+    /// Whether its hosts are told to ask for their address. Shown, not used.
+    pub dhcp_enabled: bool,
+    /// Name servers of its hosts. Shown, not used.
+    pub dns: DnsServers,
+    /// Where it is, in the owner's words.
+    pub availability_zone: Option<Name>,
+    /// The owner's note.
+    pub description: Description,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Name servers of a subnet, at most [`DnsServers::MAX`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsServers(Vec<Ipv4Addr>);
+
+impl DnsServers {
+    /// Most name servers of one subnet.
+    pub const MAX: usize = 5;
+
+    /// Takes name servers in the order they are asked.
+    ///
+    /// # Errors
+    /// When there are too many, or one is there twice.
+    pub fn new(servers: Vec<Ipv4Addr>) -> Result<Self, ModelError> {
+        let bad = |problem| Err(ModelError::DnsServers { problem });
+        if servers.len() > Self::MAX {
+            return bad(format!("{} given, expected at most {}", servers.len(), Self::MAX));
+        }
+        for (index, server) in servers.iter().enumerate() {
+            if servers[..index].contains(server) {
+                return bad(format!("{server} is listed twice"));
+            }
+        }
+        Ok(Self(servers))
+    }
+
+    /// The name servers, in the order they are asked.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Ipv4Addr] {
+        &self.0
+    }
 }
 
 /// Where a VPC reaches this host.
@@ -174,6 +222,16 @@ mod tests {
             ("10.0.0.1", false),
         ] {
             assert_eq!(text.parse::<InterfaceAddress>().is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn name_servers_are_five_at_most_each_once() {
+        let servers = |lasts: &[u8]| lasts.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
+        for (lasts, ok) in
+            [(&[][..], true), (&[1, 2, 3, 4, 5], true), (&[1, 2, 3, 4, 5, 6], false), (&[1, 2, 1], false)]
+        {
+            assert_eq!(DnsServers::new(servers(lasts)).is_ok(), ok, "{lasts:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::controller::{Scope, networks};
 use crate::datapath::fake::FakeDatapath;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
-use crate::model::{Cidr, Name};
+use crate::model::{Cidr, Description};
 use crate::store::EmbeddedStore;
 
 struct Loop {
@@ -34,9 +34,9 @@ fn start() -> Loop {
 }
 
 fn make_vpc(controller: &Controller) -> u64 {
-    let name = Name::new("name", "v").unwrap();
-    let cidr = "10.0.0.0/24".parse().unwrap();
-    controller.write(|tx| networks::create_vpc(tx, Scope::Every, name, cidr)).unwrap().version
+    let description = Description::default();
+    let new = networks::NewVpc { name: None, cidr: "10.0.0.0/24".parse().unwrap(), description };
+    controller.write(|tx| networks::create_vpc(tx, Scope::Every, new)).unwrap().version
 }
 
 const SOON: Duration = Duration::from_secs(5);

@@ -1,11 +1,15 @@
 //! Stored form of endpoints and their connections.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::tag::{self, TagForm};
 use super::{Stored, whole};
 use crate::model::connection::{Connection, Failure, State};
-use crate::model::{Endpoint, EndpointId, ModelError, Timestamp, Whitelist, parse_address};
+use crate::model::{
+    Endpoint, EndpointId, EndpointKind, ModelError, Policy, PolicyStatement, Timestamp, Whitelist,
+    parse_address,
+};
 use crate::reconcile::desired::Refusal;
 
 /// See [`Endpoint`].
@@ -16,8 +20,9 @@ pub struct EndpointForm {
     project: String,
     service: String,
     vpc: String,
-    subnet: String,
-    address: String,
+    /// Of an interface endpoint; with `address`.
+    subnet: Option<String>,
+    address: Option<String>,
     marker: u32,
     whitelist_enabled: bool,
     whitelist: Vec<String>,
@@ -27,6 +32,28 @@ pub struct EndpointForm {
     connection: ConnectionForm,
     created_at: u64,
     updated_at: u64,
+    /// Of an interface endpoint. Since schema 2, like what follows.
+    #[serde(default)]
+    has_name: bool,
+    /// Of a gateway endpoint.
+    #[serde(default)]
+    route_tables: Vec<String>,
+    #[serde(default)]
+    policy_statements: Vec<StatementForm>,
+    #[serde(default)]
+    policy_document: Option<Map<String, Value>>,
+    #[serde(default)]
+    tags: Vec<TagForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatementForm {
+    effect: String,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    condition: Option<Map<String, Value>>,
+    sid: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -58,7 +85,8 @@ enum StateForm {
 
 impl Stored for Endpoint {
     const PREFIX: &'static str = "endpoints/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    const OLDEST: u32 = 1;
     type Form = EndpointForm;
     type Id = EndpointId;
 
@@ -118,24 +146,33 @@ impl From<&Endpoint> for EndpointForm {
             project,
             service,
             vpc,
-            subnet,
-            address,
+            kind,
             marker,
             whitelist,
             refusal,
+            policy,
+            tags,
             description,
             connection_description,
             connection,
             created_at,
             updated_at,
         } = endpoint;
+        let (subnet, address, has_name, route_tables) = match kind {
+            EndpointKind::Interface { subnet, address, has_name } => {
+                (Some(subnet.to_string()), Some(address.to_string()), *has_name, Vec::new())
+            }
+            EndpointKind::Gateway { route_tables } => {
+                (None, None, false, route_tables.iter().map(ToString::to_string).collect())
+            }
+        };
         Self {
             id: id.to_string(),
             project: project.to_string(),
             service: service.to_string(),
             vpc: vpc.to_string(),
-            subnet: subnet.to_string(),
-            address: address.to_string(),
+            subnet,
+            address,
             marker: *marker,
             whitelist_enabled: whitelist.is_enabled(),
             whitelist: whitelist.entries().iter().map(ToString::to_string).collect(),
@@ -148,7 +185,58 @@ impl From<&Endpoint> for EndpointForm {
             connection: connection.into(),
             created_at: created_at.as_micros(),
             updated_at: updated_at.as_micros(),
+            has_name,
+            route_tables,
+            policy_statements: policy.statements().iter().map(StatementForm::from).collect(),
+            policy_document: policy.document().cloned(),
+            tags: tag::forms(tags),
         }
+    }
+}
+
+impl From<&PolicyStatement> for StatementForm {
+    fn from(statement: &PolicyStatement) -> Self {
+        let PolicyStatement { effect, actions, resources, condition, sid } = statement;
+        Self {
+            effect: effect.as_str().into(),
+            actions: actions.clone(),
+            resources: resources.clone(),
+            condition: condition.clone(),
+            sid: sid.clone(),
+        }
+    }
+}
+
+impl TryFrom<StatementForm> for PolicyStatement {
+    type Error = ModelError;
+
+    fn try_from(form: StatementForm) -> Result<Self, ModelError> {
+        let StatementForm { effect, actions, resources, condition, sid } = form;
+        Ok(Self { effect: effect.parse()?, actions, resources, condition, sid })
+    }
+}
+
+fn kind(
+    subnet: Option<String>,
+    address: Option<String>,
+    has_name: bool,
+    route_tables: &[String],
+) -> Result<EndpointKind, ModelError> {
+    match (subnet, address, route_tables) {
+        (Some(subnet), Some(address), []) => Ok(EndpointKind::Interface {
+            subnet: subnet.parse()?,
+            address: parse_address("address", &address)?,
+            has_name,
+        }),
+        (None, None, tables @ [_, ..]) if !has_name => {
+            let route_tables = tables.iter().map(|id| id.parse()).collect::<Result<_, _>>()?;
+            Ok(EndpointKind::Gateway { route_tables })
+        }
+        _ => Err(ModelError::MixedKind {
+            what: "endpoint",
+            interface: "subnet and address",
+            gateway: "route_tables",
+        }),
     }
 }
 
@@ -172,17 +260,25 @@ impl TryFrom<EndpointForm> for Endpoint {
             connection,
             created_at,
             updated_at,
+            has_name,
+            route_tables,
+            policy_statements,
+            policy_document,
+            tags,
         } = form;
+        let statements =
+            policy_statements.into_iter().map(PolicyStatement::try_from).collect::<Result<_, _>>()?;
         let entries = whitelist.iter().map(|entry| entry.parse()).collect::<Result<_, _>>()?;
         Ok(Self {
             id: id.parse()?,
             project: project.parse()?,
             service: service.parse()?,
             vpc: vpc.parse()?,
-            subnet: subnet.parse()?,
-            address: parse_address("address", &address)?,
+            kind: kind(subnet, address, has_name, &route_tables)?,
             marker,
             whitelist: Whitelist::new(whitelist_enabled, entries)?,
+            policy: Policy::new(statements, policy_document)?,
+            tags: tag::parse(&tags)?,
             refusal: match refusal {
                 RefusalForm::Reset => Refusal::Reset,
                 RefusalForm::Silent => Refusal::Silent,

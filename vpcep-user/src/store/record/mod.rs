@@ -8,7 +8,9 @@
 mod endpoint;
 mod network;
 mod owner;
+mod route_table;
 mod service;
+mod tag;
 mod user;
 mod version_0_1;
 
@@ -26,8 +28,12 @@ use crate::model::{ModelError, ProjectId, QuotaChange, Region};
 pub trait Stored: Sized {
     /// What the keys of these objects start with; ends in `/`.
     const PREFIX: &'static str;
-    /// Version of [`Stored::Form`]; raised when old records need another reading.
+    /// Version of [`Stored::Form`]; raised with every change of it, so that an
+    /// older vpcepd refuses a record rather than losing a part of it.
     const SCHEMA: u32;
+    /// The oldest version that reads as this one: fields that came later have a
+    /// default.
+    const OLDEST: u32 = Self::SCHEMA;
     /// The form on disk.
     type Form: Serialize + DeserializeOwned + for<'a> From<&'a Self> + TryInto<Self, Error = ModelError>;
     /// What names the object among its kind.
@@ -77,15 +83,17 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
-    /// Written by a later version.
-    #[error("cannot read record {key}: its schema is {found}, this vpcepd reads schema {expected}")]
+    /// Written by a later version, or one too old.
+    #[error("cannot read record {key}: its schema is {found}, this vpcepd reads schema {oldest} to {newest}")]
     Schema {
         /// The record's key.
         key: String,
         /// Schema found.
         found: u32,
-        /// Schema of this program.
-        expected: u32,
+        /// The oldest schema of this program.
+        oldest: u32,
+        /// The newest.
+        newest: u32,
     },
     /// A value that cannot exist.
     #[error("cannot read record {key}")]
@@ -113,8 +121,9 @@ pub fn decode<T: Stored>(record: &Record) -> Result<T, RecordError> {
     let key = || record.key.clone();
     // The schema first: a form this version does not know would fail to parse with a misleading message.
     let found = schema_of(record)?;
-    if found != T::SCHEMA {
-        return Err(RecordError::Schema { key: key(), found, expected: T::SCHEMA });
+    if !(T::OLDEST..=T::SCHEMA).contains(&found) {
+        let (oldest, newest) = (T::OLDEST, T::SCHEMA);
+        return Err(RecordError::Schema { key: key(), found, oldest, newest });
     }
     let envelope: Envelope<T::Form> =
         serde_json::from_slice(&record.value).map_err(|source| RecordError::Form { key: key(), source })?;

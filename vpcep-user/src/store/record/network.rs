@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{Stored, whole};
 use crate::model::{
-    Attachment, AttachmentId, Backend, BackendId, BackendKind, Member, ModelError, Name, Port, Subnet,
-    SubnetId, Timestamp, VlanId, Vpc, VpcId, parse_address,
+    Attachment, AttachmentId, Backend, BackendId, BackendKind, DnsServers, Member, ModelError, Name, Port,
+    Subnet, SubnetId, Timestamp, VlanId, Vpc, VpcId, parse_address,
 };
 use crate::reconcile::desired::AttachMode;
 
@@ -20,11 +20,17 @@ pub struct VpcForm {
     cidr: String,
     number: u16,
     created_at: u64,
+    /// Since schema 2, like what follows.
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    updated_at: Option<u64>,
 }
 
 impl Stored for Vpc {
     const PREFIX: &'static str = "vpcs/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    const OLDEST: u32 = 1;
     type Form = VpcForm;
     type Id = VpcId;
 
@@ -39,7 +45,7 @@ impl Stored for Vpc {
 
 impl From<&Vpc> for VpcForm {
     fn from(vpc: &Vpc) -> Self {
-        let Vpc { id, project, name, cidr, number, created_at } = vpc;
+        let Vpc { id, project, name, cidr, number, description, created_at, updated_at } = vpc;
         Self {
             id: id.to_string(),
             project: project.to_string(),
@@ -47,6 +53,8 @@ impl From<&Vpc> for VpcForm {
             cidr: cidr.to_string(),
             number: *number,
             created_at: created_at.as_micros(),
+            description: description.as_str().into(),
+            updated_at: Some(updated_at.as_micros()),
         }
     }
 }
@@ -55,14 +63,16 @@ impl TryFrom<VpcForm> for Vpc {
     type Error = ModelError;
 
     fn try_from(form: VpcForm) -> Result<Self, ModelError> {
-        let VpcForm { id, project, name, cidr, number, created_at } = form;
+        let VpcForm { id, project, name, cidr, number, created_at, description, updated_at } = form;
         Ok(Self {
             id: id.parse()?,
             project: project.parse()?,
             name: Name::new("name", &name)?,
             cidr: cidr.parse()?,
             number,
+            description: description.parse()?,
             created_at: Timestamp::from_micros(created_at),
+            updated_at: Timestamp::from_micros(updated_at.unwrap_or(created_at)),
         })
     }
 }
@@ -77,11 +87,29 @@ pub struct SubnetForm {
     name: String,
     cidr: String,
     created_at: u64,
+    /// Since schema 2, like what follows.
+    #[serde(default)]
+    gateway: Option<String>,
+    #[serde(default = "enabled")]
+    dhcp_enabled: bool,
+    #[serde(default)]
+    dns: Vec<String>,
+    #[serde(default)]
+    availability_zone: Option<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    updated_at: Option<u64>,
+}
+
+fn enabled() -> bool {
+    true
 }
 
 impl Stored for Subnet {
     const PREFIX: &'static str = "subnets/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    const OLDEST: u32 = 1;
     type Form = SubnetForm;
     type Id = SubnetId;
 
@@ -96,7 +124,20 @@ impl Stored for Subnet {
 
 impl From<&Subnet> for SubnetForm {
     fn from(subnet: &Subnet) -> Self {
-        let Subnet { id, vpc, project, name, cidr, created_at } = subnet;
+        let Subnet {
+            id,
+            vpc,
+            project,
+            name,
+            cidr,
+            gateway,
+            dhcp_enabled,
+            dns,
+            availability_zone,
+            description,
+            created_at,
+            updated_at,
+        } = subnet;
         Self {
             id: id.to_string(),
             vpc: vpc.to_string(),
@@ -104,6 +145,12 @@ impl From<&Subnet> for SubnetForm {
             name: name.to_string(),
             cidr: cidr.to_string(),
             created_at: created_at.as_micros(),
+            gateway: gateway.map(|address| address.to_string()),
+            dhcp_enabled: *dhcp_enabled,
+            dns: dns.as_slice().iter().map(ToString::to_string).collect(),
+            availability_zone: availability_zone.as_ref().map(ToString::to_string),
+            description: description.as_str().into(),
+            updated_at: Some(updated_at.as_micros()),
         }
     }
 }
@@ -112,14 +159,36 @@ impl TryFrom<SubnetForm> for Subnet {
     type Error = ModelError;
 
     fn try_from(form: SubnetForm) -> Result<Self, ModelError> {
-        let SubnetForm { id, vpc, project, name, cidr, created_at } = form;
+        let SubnetForm {
+            id,
+            vpc,
+            project,
+            name,
+            cidr,
+            created_at,
+            gateway,
+            dhcp_enabled,
+            dns,
+            availability_zone,
+            description,
+            updated_at,
+        } = form;
+        let dns = dns.iter().map(|server| parse_address("dnsList", server)).collect::<Result<_, _>>()?;
         Ok(Self {
             id: id.parse()?,
             vpc: vpc.parse()?,
             project: project.parse()?,
             name: Name::new("name", &name)?,
             cidr: cidr.parse()?,
+            gateway: gateway.map(|address| parse_address("gateway_ip", &address)).transpose()?,
+            dhcp_enabled,
+            dns: DnsServers::new(dns)?,
+            availability_zone: availability_zone
+                .map(|name| Name::new("availability_zone", &name))
+                .transpose()?,
+            description: description.parse()?,
             created_at: Timestamp::from_micros(created_at),
+            updated_at: Timestamp::from_micros(updated_at.unwrap_or(created_at)),
         })
     }
 }

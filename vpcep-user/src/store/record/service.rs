@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::tag::{self, TagForm};
 use super::{Stored, whole};
 use crate::model::{
-    BackendKind, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Service, ServiceId,
-    ServiceStatus, Timestamp,
+    BackendKind, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Prefixes, Service, ServiceId,
+    ServiceKind, ServiceStatus, Timestamp,
 };
 
 /// See [`Service`].
@@ -17,8 +18,9 @@ pub struct ServiceForm {
     project: String,
     name: Option<String>,
     vpc: String,
-    backend: String,
-    server_kind: String,
+    /// Of an interface service; with `server_kind` and `ports`.
+    backend: Option<String>,
+    server_kind: Option<String>,
     ports: Vec<PortForm>,
     approval_enabled: bool,
     permissions: Vec<PermissionForm>,
@@ -26,6 +28,15 @@ pub struct ServiceForm {
     status: StatusForm,
     created_at: u64,
     updated_at: u64,
+    /// Of a gateway service. Since schema 2, like what follows.
+    #[serde(default)]
+    prefixes: Vec<String>,
+    #[serde(default)]
+    is_public: bool,
+    #[serde(default)]
+    enable_policy: bool,
+    #[serde(default)]
+    tags: Vec<TagForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +66,8 @@ enum StatusForm {
 
 impl Stored for Service {
     const PREFIX: &'static str = "services/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    const OLDEST: u32 = 1;
     type Form = ServiceForm;
     type Id = ServiceId;
 
@@ -125,24 +137,29 @@ impl From<&Service> for ServiceForm {
             project,
             name,
             vpc,
-            backend,
-            server_kind,
-            ports,
+            kind,
             approval_enabled,
+            is_public,
+            enable_policy,
             permissions,
+            tags,
             description,
             status,
             created_at,
             updated_at,
         } = service;
+        let server_kind = match kind {
+            ServiceKind::Interface { server_kind, .. } => Some(server_kind.to_string()),
+            ServiceKind::Gateway { .. } => None,
+        };
         Self {
             id: id.to_string(),
             project: project.to_string(),
             name: name.as_ref().map(|name| name.as_str().into()),
             vpc: vpc.to_string(),
-            backend: backend.to_string(),
-            server_kind: server_kind.to_string(),
-            ports: ports.as_slice().iter().map(PortForm::from).collect(),
+            backend: kind.backend().map(|id| id.to_string()),
+            server_kind,
+            ports: kind.ports().iter().map(PortForm::from).collect(),
             approval_enabled: *approval_enabled,
             permissions: permissions.iter().map(PermissionForm::from).collect(),
             description: description.as_str().into(),
@@ -153,7 +170,37 @@ impl From<&Service> for ServiceForm {
             },
             created_at: created_at.as_micros(),
             updated_at: updated_at.as_micros(),
+            prefixes: kind.prefixes().iter().map(ToString::to_string).collect(),
+            is_public: *is_public,
+            enable_policy: *enable_policy,
+            tags: tag::forms(tags),
         }
+    }
+}
+
+fn kind(
+    backend: Option<String>,
+    server_kind: Option<String>,
+    ports: Vec<PortForm>,
+    prefixes: &[String],
+) -> Result<ServiceKind, ModelError> {
+    match (backend, server_kind, prefixes) {
+        (Some(backend), Some(server_kind), []) => Ok(ServiceKind::Interface {
+            backend: backend.parse()?,
+            server_kind: BackendKind::parse("server_kind", &server_kind)?,
+            ports: PortMappings::new(
+                ports.into_iter().map(PortMapping::try_from).collect::<Result<_, _>>()?,
+            )?,
+        }),
+        (None, None, prefixes) if ports.is_empty() => {
+            let prefixes = prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
+            Ok(ServiceKind::Gateway { prefixes: Prefixes::new(prefixes)? })
+        }
+        _ => Err(ModelError::MixedKind {
+            what: "endpoint service",
+            interface: "backend, server_kind and ports",
+            gateway: "prefixes",
+        }),
     }
 }
 
@@ -175,18 +222,22 @@ impl TryFrom<ServiceForm> for Service {
             status,
             created_at,
             updated_at,
+            prefixes,
+            is_public,
+            enable_policy,
+            tags,
         } = form;
-        let ports = ports.into_iter().map(PortMapping::try_from).collect::<Result<_, _>>()?;
         Ok(Self {
             id: id.parse()?,
             project: project.parse()?,
             name: name.map(|name| name.parse()).transpose()?,
             vpc: vpc.parse()?,
-            backend: backend.parse()?,
-            server_kind: BackendKind::parse("server_kind", &server_kind)?,
-            ports: PortMappings::new(ports)?,
+            kind: kind(backend, server_kind, ports, &prefixes)?,
             approval_enabled,
+            is_public,
+            enable_policy,
             permissions: permissions.into_iter().map(PermissionEntry::try_from).collect::<Result<_, _>>()?,
+            tags: tag::parse(&tags)?,
             description: description.parse()?,
             status: match status {
                 StatusForm::Creating => ServiceStatus::Creating,

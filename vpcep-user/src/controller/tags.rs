@@ -1,0 +1,131 @@
+//! Tags of services and endpoints, and searching by them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::ControlError;
+use super::state::{Owned, Scope, State, Tx};
+use super::{endpoints, services};
+use crate::model::{Endpoint, EndpointId, Service, ServiceId, TagQuery, TagRemoval, Tags, Timestamp};
+
+/// A kind of object that has tags.
+pub trait Tagged: Owned + Clone
+where
+    Self::Id: Send,
+{
+    /// Its tags.
+    fn tags(&self) -> &Tags;
+    /// It with other tags.
+    #[must_use]
+    fn tagged(self, tags: Tags, now: Timestamp) -> Self;
+    /// What people call it; its id when it has no name.
+    fn name(&self, state: &State) -> String;
+    /// The object of this id, when it may be changed.
+    ///
+    /// # Errors
+    /// When it is not there, not the caller's, or on its way out.
+    fn changeable(state: &State, scope: Scope, id: Self::Id) -> Result<&Self, ControlError>;
+}
+
+impl Tagged for Service {
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+    fn tagged(self, tags: Tags, now: Timestamp) -> Self {
+        Self { tags, updated_at: now, ..self }
+    }
+    fn name(&self, state: &State) -> String {
+        state.full_name(self).to_string()
+    }
+    fn changeable(state: &State, scope: Scope, id: ServiceId) -> Result<&Self, ControlError> {
+        services::changeable(state, scope, id)
+    }
+}
+
+impl Tagged for Endpoint {
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+    fn tagged(self, tags: Tags, now: Timestamp) -> Self {
+        Self { tags, updated_at: now, ..self }
+    }
+    fn name(&self, _: &State) -> String {
+        self.id.to_string()
+    }
+    fn changeable(state: &State, scope: Scope, id: EndpointId) -> Result<&Self, ControlError> {
+        endpoints::changeable(state, scope, id)
+    }
+}
+
+/// Adds tags; a key that is there gets the new value.
+///
+/// # Errors
+/// When the object is not there or is being deleted, or would have too many.
+pub fn add<T: Tagged>(tx: &mut Tx<'_>, scope: Scope, id: T::Id, tags: Tags) -> Result<(), ControlError>
+where
+    T::Id: Send,
+{
+    let object = T::changeable(tx.state, scope, id)?;
+    let tags = object.tags().clone().with(tags)?;
+    save(tx, object, tags);
+    Ok(())
+}
+
+/// Removes tags; those that are not there are no error.
+///
+/// # Errors
+/// When the object is not there or is being deleted.
+pub fn remove<T: Tagged>(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: T::Id,
+    removals: &[TagRemoval],
+) -> Result<(), ControlError>
+where
+    T::Id: Send,
+{
+    let object = T::changeable(tx.state, scope, id)?;
+    let tags = object.tags().clone().without(removals);
+    save(tx, object, tags);
+    Ok(())
+}
+
+fn save<T: Tagged>(tx: &mut Tx<'_>, object: &T, tags: Tags)
+where
+    T::Id: Send,
+{
+    if tags != *object.tags() {
+        tx.put(&object.clone().tagged(tags, tx.now));
+    }
+}
+
+/// Every key that is in use, with its values.
+#[must_use]
+pub fn summary<T: Tagged>(state: &State, scope: Scope) -> BTreeMap<&str, BTreeSet<&str>>
+where
+    T::Id: Send,
+{
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for tag in state.visible::<T>(scope).into_iter().flat_map(|object| object.tags().as_slice()) {
+        found.entry(tag.key()).or_default().insert(tag.value());
+    }
+    found
+}
+
+/// The objects a search means, oldest first; `name` is a part of the name, in
+/// any case.
+pub fn search<'a, T: Tagged>(
+    state: &'a State,
+    scope: Scope,
+    query: &TagQuery,
+    name: Option<&str>,
+) -> Vec<&'a T>
+where
+    T::Id: Send,
+{
+    let name = name.map(str::to_lowercase);
+    let is_named =
+        |object: &T| name.as_ref().is_none_or(|part| object.name(state).to_lowercase().contains(part));
+    let mut found = state.visible::<T>(scope);
+    found.retain(|object| query.admits(object.tags()) && is_named(object));
+    found
+}
