@@ -18,7 +18,8 @@ use super::error::ApiError;
 use super::openapi::named;
 use super::page::Paging;
 use super::request::{Query, require};
-use crate::controller::{ControlError, Scope};
+use crate::controller::index::Ages;
+use crate::controller::{ControlError, Scope, State};
 use crate::datapath::{EndpointStats, SessionInfo};
 use crate::explain::{self, Asker, Explanation, Facts, Question};
 use crate::model::{Endpoint, EndpointId, Port, Protocol, VpcId, parse_address};
@@ -45,12 +46,12 @@ const MAX_SESSIONS: usize = 10_000;
 /// How long an explanation waits for the data plane to have what is known.
 const SETTLE_WAIT: Duration = Duration::from_secs(1);
 
-/// The endpoints a question is about: one, or all the caller may see.
-fn endpoints(app: &App, scope: Scope, one: Option<EndpointId>) -> Result<Vec<Endpoint>, ControlError> {
-    app.controller.read(|state| match one {
-        Some(id) => Ok(vec![state.find::<Endpoint>(scope, id)?.clone()]),
-        None => Ok(state.visible::<Endpoint>(scope).into_iter().cloned().collect()),
-    })
+/// The endpoints a question is about, oldest first: one, or all the caller may see.
+fn endpoints(state: &State, scope: Scope, one: Option<EndpointId>) -> Result<Ages<EndpointId>, ControlError> {
+    match one {
+        Some(id) => Ok(Ages::unit((state.find::<Endpoint>(scope, id)?.created_at, id))),
+        None => Ok(state.index.endpoints.visible(scope)),
+    }
 }
 
 fn protocol_word(number: u8) -> String {
@@ -127,7 +128,10 @@ pub async fn sessions(
         let wanted = page.offset.saturating_add(page.limit).min(MAX_SESSIONS);
         let visible = match (scope, endpoint_id) {
             (Scope::Every, None) => None,
-            _ => Some(endpoints(app, scope, endpoint_id)?.iter().map(|endpoint| endpoint.id).collect()),
+            _ => {
+                let asked = app.controller.read(|state| endpoints(state, scope, endpoint_id))?;
+                Some(asked.into_iter().map(|(_, id)| id).collect())
+            }
         };
         let (rows, total_count) = app.datapath.sessions(visible.as_ref(), wanted)?;
         let sessions = page.cut(&rows).into_iter().map(Session::new).collect();
@@ -178,10 +182,10 @@ struct Traffic {
 }
 
 impl Stats {
-    fn new(endpoint: &Endpoint, stats: EndpointStats) -> Self {
+    fn new(endpoint_id: EndpointId, marker_id: u32, stats: EndpointStats) -> Self {
         Self {
-            endpoint_id: endpoint.id,
-            marker_id: endpoint.marker,
+            endpoint_id,
+            marker_id,
             connections: ConnectionStats {
                 current: stats.connections,
                 peak: stats.connections_peak,
@@ -211,11 +215,14 @@ pub async fn stats(
     Query(OfEndpoint { endpoint_id }): Query<OfEndpoint>,
 ) -> Result<Json<StatsPage>, ApiError> {
     app.blocking(move |app| {
-        let endpoints = endpoints(app, scope, endpoint_id)?;
-        let total_count = endpoints.len();
-        let rows = page.cut(&endpoints).into_iter().map(|endpoint| {
-            let stats = app.datapath.endpoint_stats(endpoint.id)?.unwrap_or_default();
-            Ok(Stats::new(endpoint, stats))
+        let (markers, total_count) = app.controller.read(|state| {
+            let asked = endpoints(state, scope, endpoint_id)?;
+            let found = page.cut(&asked).into_iter().filter_map(|(_, id)| state.endpoints.get(*id));
+            let markers: Vec<_> = found.map(|endpoint| (endpoint.id, endpoint.marker)).collect();
+            Ok::<_, ControlError>((markers, asked.len()))
+        })?;
+        let rows = markers.into_iter().map(|(id, marker)| {
+            Ok(Stats::new(id, marker, app.datapath.endpoint_stats(id)?.unwrap_or_default()))
         });
         Ok(Json(StatsPage { stats: rows.collect::<Result<_, ApiError>>()?, total_count }))
     })

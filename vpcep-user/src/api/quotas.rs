@@ -14,9 +14,9 @@ use super::auth::{InProject, Operator};
 use super::error::ApiError;
 use super::openapi::{may_refuse, named};
 use super::request::{Body, Query, require};
+use crate::controller::Scope;
 use crate::controller::quotas::{self, Usage};
-use crate::controller::{Scope, State};
-use crate::model::{Endpoint, ProjectId, QuotaChange};
+use crate::model::{ProjectId, QuotaChange};
 
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new()
@@ -116,10 +116,8 @@ pub async fn show(
 /// one's use.
 async fn fullest(app: &App, scope: Scope) -> Result<u64, ApiError> {
     app.blocking(move |app| {
-        let of_scope =
-            |state: &State| state.visible::<Endpoint>(scope).into_iter().map(|e| e.id).collect::<Vec<_>>();
         let mut fullest = 0;
-        for id in app.controller.read(of_scope) {
+        for (_, id) in app.controller.read(|state| state.index.endpoints.visible(scope)) {
             let stats = app.datapath.endpoint_stats(id)?;
             fullest = fullest.max(stats.map_or(0, |stats| stats.connections));
         }

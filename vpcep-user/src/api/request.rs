@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use aide::OperationInput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, Parameter, RequestBody, Response, SchemaObject};
+use aide::openapi::{MediaType, Operation, RequestBody, Response, SchemaObject};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -113,9 +113,8 @@ impl<T: JsonSchema> OperationInput for Query<T> {
 pub fn document_query(ctx: &mut GenContext, operation: &mut Operation, schema: Schema) {
     let mut parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
     for parameter in &mut parameters {
-        if let Parameter::Query { allow_empty_value, .. } = parameter {
-            *allow_empty_value = Some(true);
-        }
+        // aide has a field for it, and writes its name in a way that OpenAPI does not know.
+        parameter.parameter_data_mut().extensions.insert("allowEmptyValue".into(), true.into());
     }
     add_parameters(ctx, operation, parameters);
 }

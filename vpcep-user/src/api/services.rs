@@ -307,7 +307,7 @@ pub async fn create(
     let new = NewService::try_from(request)?;
     // An endpoint may be made right after this answer, so the service is available by then.
     let service = app.make(move |tx| services::create(tx, scope, new)).await?;
-    current(&app, service).await
+    app.read(move |state| Ok(Json(ServiceView::new(state, &service)))).await
 }
 
 /// Which services are wanted.

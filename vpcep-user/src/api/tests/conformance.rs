@@ -189,6 +189,9 @@ fn the_document_is_openapi_3_1() {
             let (name, location) = (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap());
             assert!(names.insert((location, name)), "{place}: {name} twice");
             assert!(parameter["description"].is_string(), "{place}: {name} has no description");
+            let known = ["name", "in", "description", "required", "style", "schema", "allowEmptyValue"];
+            let fields = parameter.as_object().unwrap().keys();
+            assert_eq!(fields.filter(|key| !known.contains(&key.as_str())).count(), 0, "{parameter}");
             jsonschema::meta::validate(&parameter["schema"]).unwrap();
         }
         let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");

@@ -195,7 +195,9 @@ impl Client {
         let vpc = self.vpc("192.168.24.0/24").await;
         let backend = self.backend(&vpc, "192.168.24.10").await;
         let service = self.ok("POST", SERVICES, service_body(&vpc, &backend, approval)).await;
-        assert_eq!(service["status"], "available", "the answer waits for the pass");
+        assert_eq!(service["status"], "creating", "the answer shows it as it was made");
+        let shown = self.get(&format!("{SERVICES}/{}", id(&service))).await;
+        assert_eq!(shown["status"], "available", "the answer waits for the pass");
         id(&service)
     }
 
