@@ -14,6 +14,8 @@ use std::time::Duration;
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::api::tls::TlsFiles;
+use crate::api::{PublicUrl, PublicUrlError};
 use crate::audit::Retention;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
 use crate::model::{Cidr, ModelError, Region};
@@ -28,6 +30,9 @@ pub struct Flags {
     /// Remove everything vpcep has in the kernel, and exit
     #[arg(long)]
     pub detach: bool,
+    /// Delete all access keys, because the key file is lost, and exit
+    #[arg(long)]
+    pub forget_access_keys: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -39,6 +44,15 @@ struct Options {
     /// Address of the API [default: 127.0.0.1:8774]
     #[arg(long, env = "VPCEP_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+    /// Certificate (PEM) for HTTPS on that address, with its chain; SIGHUP reads it again
+    #[arg(long, env = "VPCEP_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate
+    #[arg(long, env = "VPCEP_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Where callers reach the API, for the service catalog [default: where each of them did]
+    #[arg(long, env = "VPCEP_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
     /// Listen on an address others can reach, without TLS [values: true, false]
     #[arg(long, env = "VPCEP_INSECURE", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
     insecure: Option<bool>,
@@ -106,6 +120,10 @@ struct Options {
 pub struct Settings {
     /// Address of the API; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Certificate and key; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where callers reach the API; `None`: where each of them did.
+    pub public_url: Option<PublicUrl>,
     /// Where the state is kept.
     pub state_dir: PathBuf,
     /// The key that seals secrets in the store.
@@ -165,9 +183,20 @@ pub enum ConfigError {
     Zero(&'static str),
     /// The API would be readable by others on the way.
     #[error(
-        "refusing to listen on {0}: the API has no TLS in this release, so tokens would cross the network in clear; listen on a loopback address behind a TLS proxy, or give --insecure"
+        "refusing to listen on {0} without TLS: tokens would cross the network in clear; give tls-cert and tls-key, listen on a loopback address behind a TLS proxy, or give --insecure"
     )]
     Insecure(SocketAddr),
+    /// A certificate without a key, or the other way round.
+    #[error("bad setting {given}: {missing} must be given as well")]
+    TlsHalf {
+        /// The setting that is there.
+        given: &'static str,
+        /// The setting that is not.
+        missing: &'static str,
+    },
+    /// Not a URL of the API.
+    #[error("bad setting public-url")]
+    PublicUrl(#[from] PublicUrlError),
 }
 
 impl Flags {
@@ -192,6 +221,9 @@ impl Options {
     fn or(self, file: Self) -> Self {
         Self {
             listen: self.listen.or(file.listen),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            public_url: self.public_url.or(file.public_url),
             insecure: self.insecure.or(file.insecure),
             state_dir: self.state_dir.or(file.state_dir),
             key_file: self.key_file.or(file.key_file),
@@ -217,7 +249,8 @@ impl Options {
 
     fn resolve(self) -> Result<Settings, ConfigError> {
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8774)));
-        if !listen.ip().is_loopback() && !self.insecure.unwrap_or(false) {
+        let tls = tls_files(self.tls_cert.clone(), self.tls_key.clone())?;
+        if tls.is_none() && !listen.ip().is_loopback() && !self.insecure.unwrap_or(false) {
             return Err(ConfigError::Insecure(listen));
         }
         let timeouts = self.timeouts()?;
@@ -226,6 +259,8 @@ impl Options {
         let token_ttl_secs = positive("token-ttl-secs", self.token_ttl_secs, 86_400)?;
         Ok(Settings {
             listen,
+            tls,
+            public_url: self.public_url.as_deref().map(str::parse).transpose()?,
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
             log: self.log.unwrap_or_else(|| "info".into()),
             audit: Retention {
@@ -273,6 +308,15 @@ fn positive(setting: &'static str, given: Option<u32>, default: u32) -> Result<u
     match given.unwrap_or(default) {
         0 => Err(ConfigError::Zero(setting)),
         value => Ok(value),
+    }
+}
+
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => Err(ConfigError::TlsHalf { given: "tls-cert", missing: "tls-key" }),
+        (None, Some(_)) => Err(ConfigError::TlsHalf { given: "tls-key", missing: "tls-cert" }),
     }
 }
 
@@ -335,6 +379,9 @@ mod tests {
             (&["--config", unknown.as_str()][..], "unknown field `colour`"),
             (&["--config", "/nonexistent"][..], "cannot read configuration file /nonexistent"),
             (&["--listen", "0.0.0.0:80"][..], "refusing to listen on 0.0.0.0:80"),
+            (&["--tls-cert", "c"][..], "bad setting tls-cert: tls-key must be given as well"),
+            (&["--tls-key", "k"][..], "bad setting tls-key: tls-cert must be given as well"),
+            (&["--public-url", "x.example"][..], "bad setting public-url: \"x.example\" is not of the form"),
             (
                 &["--snat-range", "198.19.128.0/25"][..],
                 "bad setting snat-range 198.19.128.0/25: expected a prefix",
@@ -354,8 +401,10 @@ mod tests {
     }
 
     #[test]
-    fn another_address_needs_an_explicit_word() {
+    fn another_address_needs_tls_or_an_explicit_word() {
         assert!(settings(&["--listen", "0.0.0.0:80", "--insecure"]).is_ok());
         assert!(settings(&["--listen", "[::1]:80"]).is_ok());
+        let tls = settings(&["--listen", "0.0.0.0:80", "--tls-cert", "c", "--tls-key", "k"]).unwrap().tls;
+        assert_eq!(tls, Some(TlsFiles { cert: "c".into(), key: "k".into() }));
     }
 }

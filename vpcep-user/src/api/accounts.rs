@@ -18,12 +18,13 @@ use super::auth::Operator;
 use super::error::ApiError;
 use super::openapi::{named, refused};
 use super::page::Paging;
+use super::password::Given;
 use super::request::{Body, document_path_param, path_param, require};
 use crate::controller::State;
 use crate::controller::accounts;
 use crate::controller::identity::tokens::Issued;
 use crate::controller::identity::{keys, tokens};
-use crate::model::{AccessKeyId, Account, DomainId, Name, ProjectId, Secret, Timestamp, UserId};
+use crate::model::{AccessKeyId, Account, DomainId, Name, ProjectId, Timestamp, UserId};
 
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new()
@@ -149,7 +150,7 @@ pub struct CreateRequest {
     #[schemars(with = "Name")]
     name: Option<String>,
     /// Password of the first user; without it none opens it.
-    password: Option<String>,
+    password: Option<Given>,
 }
 
 /// `POST`: the answer is the only one that has the secrets.
@@ -160,7 +161,7 @@ pub async fn create(
 ) -> Result<Json<AccountView>, ApiError> {
     let name = Name::new("name", &require("name", request.name)?)?;
     let password = match request.password {
-        Some(password) => Some(app.access.passwords.hash(Secret::new(password)).await?),
+        Some(Given(password)) => Some(app.access.passwords.hash(password).await?),
         None => None,
     };
     let access = app.access.clone();

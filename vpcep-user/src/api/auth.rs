@@ -9,9 +9,10 @@
 //! A token goes before a signature: SDKs that are given one sign all the same. On
 //! the operator's socket a request with neither is the operator's.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
@@ -78,7 +79,8 @@ impl Caller {
         }
     }
 
-    fn of(state: &State, user: &User, token: Option<TokenHash>) -> Option<Self> {
+    /// A user who has proved to be one; `None` when the account has just gone.
+    pub(super) fn of(state: &State, user: &User, token: Option<TokenHash>) -> Option<Self> {
         let account = state.domain_name(user.domain)?;
         Some(Self::User(Arc::new(CallingUser {
             id: user.id,
@@ -110,6 +112,9 @@ pub enum AuthError {
     /// A token nobody has.
     #[error("the X-Auth-Token is unknown or has expired")]
     Token,
+    /// A wrong password, or a user there is not.
+    #[error("the user or the password is wrong")]
+    Password,
     /// A signature that proves nothing.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -145,8 +150,21 @@ impl AuthError {
 pub struct Peer(pub IpAddr);
 
 /// The address a request came from; none on the socket.
-pub fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<Peer>().map(|peer| peer.0)
+#[derive(Clone, Copy, Debug)]
+pub struct FromAddress(pub Option<IpAddr>);
+
+impl FromAddress {
+    fn of(parts: &Parts) -> Self {
+        Self(parts.extensions.get::<Peer>().map(|peer| peer.0))
+    }
+}
+
+impl FromRequestParts<App> for FromAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
 }
 
 /// What [`authenticate`] found out.
@@ -157,7 +175,8 @@ struct Verdict(Result<Caller, Arc<AuthError>>);
 pub async fn authenticate(Context(app): Context<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let (found, body) = find(&app, &parts, body).await;
-    let found = found.map_err(|error| app.note_wrong_proof(error, peer(&parts)));
+    let FromAddress(from) = FromAddress::of(&parts);
+    let found = found.map_err(|error| app.note_wrong_proof(error, from));
     if let (Ok(caller), Some(asker)) = (&found, parts.extensions.get::<Asker>()) {
         asker.is(caller.clone());
     }
@@ -227,12 +246,12 @@ async fn look_up_in<T: Send + 'static>(
 }
 
 impl App {
-    fn note_wrong_proof(&self, error: AuthError, from: Option<IpAddr>) -> AuthError {
+    /// Counts a proof that somebody may have guessed; the answer may be to wait.
+    pub(super) fn note_wrong_proof(&self, error: AuthError, from: Option<IpAddr>) -> AuthError {
         if !error.is_wrong_proof() {
             return error;
         }
-        let mut failures = self.access.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        match failures.proof_failed(from, Instant::now()) {
+        match self.with_failures(|failures| failures.proof_failed(from, Instant::now())) {
             Some(retry_after) => AuthError::TooMany { retry_after },
             None => error,
         }

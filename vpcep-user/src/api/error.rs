@@ -169,9 +169,11 @@ impl ApiError {
 
 fn auth(error: &AuthError) -> (u16, &'static str) {
     match error {
-        AuthError::NoProof | AuthError::Token | AuthError::Signature(_) | AuthError::AccessKey(_) => {
-            (401, "0003")
-        }
+        AuthError::NoProof
+        | AuthError::Token
+        | AuthError::Password
+        | AuthError::Signature(_)
+        | AuthError::AccessKey(_) => (401, "0003"),
         AuthError::TooMany { .. } => (400, "0022"),
         AuthError::Body => (413, "1004"),
         AuthError::Sealed(_) | AuthError::Panicked(_) => (500, "0001"),
@@ -329,6 +331,10 @@ pub struct ErrorBody {
     error_msg: String,
 }
 
+/// What the caller is told, on its way to where it is told in another form.
+#[derive(Clone)]
+pub struct Told(pub Arc<str>);
+
 /// What the operator should know of a failed request, on its way to the log.
 #[derive(Clone)]
 pub struct Detail(pub Arc<str>);
@@ -352,10 +358,11 @@ impl IntoResponse for ApiError {
             _ => Chain(&self).to_string(),
         };
         let code = format!("EndPoint.{code}");
-        let body = ErrorBody { error_code: code.clone(), error_msg: message };
+        let body = ErrorBody { error_code: code.clone(), error_msg: message.clone() };
         let status_code = StatusCode::from_u16(status).expect("the table holds valid status numbers");
         let mut response = (status_code, Json(body)).into_response();
         response.extensions_mut().insert(Code(code));
+        response.extensions_mut().insert(Told(message.into()));
         if let Self::Auth(error) = &self
             && let AuthError::TooMany { retry_after } = **error
         {

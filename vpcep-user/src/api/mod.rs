@@ -14,13 +14,16 @@
 //! | `/v1/{project_id}/vpcs`, `subnets` | `networks.rs` |
 //! | `/v1/{project_id}/backends` | `backends.rs` |
 //! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
+//! | `/v3`, `/v3.0` | `keystone/` |
 //! | `/operator/v1/accounts` | `accounts.rs` |
+//! | `/operator/v1/users` | `users.rs` |
 //! | `/operator/v1/attachments` | `attachments.rs` |
 //! | `GET /operator/v1/audit` | `audit_log.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
 //! Every request passes `serve.rs` (connections and their limits), `audit.rs` (its
-//! id, and its lines in the logs) and `unread.rs` (what is left of its body).
+//! id, and its lines in the logs), `unread.rs` (what is left of its body) and
+//! `auth.rs` (who is asking).
 //!
 //! Source: Huawei VPCEP and Open Telekom Cloud API references; `docs/http-api.md`
 //! for what is beside them.
@@ -38,6 +41,8 @@ mod connections;
 mod endpoints;
 pub mod error;
 mod failures;
+mod keystone;
+mod login;
 mod networks;
 mod observe;
 mod openapi;
@@ -50,7 +55,9 @@ mod request;
 pub mod serve;
 mod services;
 mod signature;
+pub mod tls;
 mod unread;
+mod users;
 mod versions;
 mod wire;
 
@@ -67,7 +74,7 @@ use tracing::warn;
 use crate::controller::{ControlError, Controller, State, Tx, Written};
 use crate::datapath::Datapath;
 use crate::model::connection::Effect;
-pub use access::Access;
+pub use access::{Access, AccessSettings, PublicUrl, PublicUrlError};
 use error::ApiError;
 
 /// Largest body that is read.
@@ -185,7 +192,9 @@ fn routes() -> ApiRouter<App> {
         .merge(networks::routes())
         .merge(backends::routes())
         .merge(observe::routes())
+        .merge(keystone::routes())
         .merge(accounts::routes())
+        .merge(users::routes())
         .merge(attachments::routes())
         .merge(operator::routes())
         .merge(audit_log::routes())
@@ -199,6 +208,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(keystone::shape_errors))
         .layer(from_fn(unread::read_away))
         .layer(from_fn_with_state(app.clone(), audit::identify))
         .with_state(app)

@@ -20,9 +20,10 @@ use axum::body::Bytes;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
 use schemars::generate::SchemaSettings;
-use schemars::{Schema, json_schema};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Serialize;
 
-use super::auth::{Caller, InProject, InProjectReading, Operator};
+use super::auth::{Caller, FromAddress, InProject, InProjectReading, Operator};
 use super::error::{ApiError, ErrorBody};
 use super::request::document_path_param;
 use super::{App, ROUTES};
@@ -34,6 +35,22 @@ pub fn named(
     summary: &'static str,
 ) -> impl for<'t> FnOnce(TransformOperation<'t>) -> TransformOperation<'t> {
     move |operation| operation.id(id).summary(summary)
+}
+
+/// As [`named`], for an operation that may refuse with statuses that do not
+/// follow from what it takes.
+pub fn refusing(
+    id: &'static str,
+    summary: &'static str,
+    statuses: &'static [u16],
+) -> impl for<'t> FnOnce(TransformOperation<'t>) -> TransformOperation<'t> {
+    move |operation| {
+        let mut operation = named(id, summary)(operation);
+        for status in statuses {
+            may_refuse(operation.inner_mut(), *status);
+        }
+        operation
+    }
 }
 
 /// The router that `routes` build, and the document of it.
@@ -92,6 +109,7 @@ fn tags() -> Vec<Tag> {
         tag("Networks", "VPCs and their subnets."),
         tag("Backends", "What really serves."),
         tag("Observation", "What the data plane is doing, and why it does not."),
+        tag("Identity", "Tokens, projects and users as Keystone has them; access keys."),
         tag("Accounts", "Who there is. The operator's alone."),
         tag("Operation", "The host and its data plane. The operator's alone."),
     ]
@@ -146,20 +164,25 @@ pub fn may_refuse(operation: &mut Operation, status: u16) {
 fn identify(operation: &mut Operation) {
     let all = operation.responses.iter_mut().flat_map(|all| all.responses.values_mut());
     for response in all.filter_map(ReferenceOr::as_item_mut) {
-        let json_schema = json_schema!({"type": "string", "format": "uuid"});
-        let schema = SchemaObject { json_schema, example: None, external_docs: None };
-        let header = Header {
-            description: Some("Under which id the log has the request.".into()),
-            style: HeaderStyle::Simple,
-            required: true,
-            deprecated: None,
-            format: ParameterSchemaOrContent::Schema(schema),
-            example: None,
-            examples: Default::default(),
-            extensions: Default::default(),
-        };
-        response.headers.insert("X-Request-Id".into(), ReferenceOr::Item(header));
+        let schema = json_schema!({"type": "string", "format": "uuid"});
+        let header = header("Under which id the log has the request.", schema);
+        response.headers.insert("X-Request-Id".into(), header);
     }
+}
+
+/// A header that an answer always has.
+pub fn header(description: &str, json_schema: Schema) -> ReferenceOr<Header> {
+    let schema = SchemaObject { json_schema, example: None, external_docs: None };
+    ReferenceOr::Item(Header {
+        description: Some(description.into()),
+        style: HeaderStyle::Simple,
+        required: true,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(schema),
+        example: None,
+        examples: Default::default(),
+        extensions: Default::default(),
+    })
 }
 
 /// Answers with these statuses and an error for a body.
@@ -175,6 +198,7 @@ pub fn refused(ctx: &mut GenContext, statuses: &[u16]) -> Vec<(Option<u16>, Resp
             404 => "There is no such object, or the caller may not see it.",
             409 => "The state of things forbids it.",
             413 => "The body is larger than 1 MiB.",
+            429 => "Too many wrong proofs; Retry-After says when to try again.",
             500 => "Internal error.",
             other => unreachable!("{other} is no status of the table of errors"),
         };
@@ -201,7 +225,8 @@ impl OperationInput for Caller {
     }
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
-        refused(ctx, &[401])
+        // A wrong proof may be told to wait, and a signed body is read before anybody is known.
+        refused(ctx, &[400, 401, 413])
     }
 }
 
@@ -217,7 +242,7 @@ impl OperationInput for InProject {
     }
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
-        refused(ctx, &[400, 401, 403, 404])
+        refused(ctx, &[400, 401, 403, 404, 413])
     }
 }
 
@@ -234,13 +259,36 @@ impl OperationInput for InProjectReading {
     }
 }
 
+impl OperationInput for FromAddress {}
+
 impl OperationInput for Operator {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         Caller::operation_input(ctx, operation);
     }
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
-        refused(ctx, &[401, 403])
+        refused(ctx, &[400, 401, 403, 413])
+    }
+}
+
+/// The answer of a creation, with status 201.
+pub struct Created<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> axum::response::Response {
+        (http::StatusCode::CREATED, axum::Json(self.0)).into_response()
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Created<T> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let json_schema = ctx.schema.subschema_for::<T>();
+        let schema = SchemaObject { json_schema, example: None, external_docs: None };
+        let json = MediaType { schema: Some(schema), ..MediaType::default() };
+        let content = [("application/json".to_owned(), json)].into_iter().collect();
+        vec![(Some(201), Response { description: "Made.".into(), content, ..Response::default() })]
     }
 }
 

@@ -1,11 +1,15 @@
 //! Passwords: argon2id with the recommended cost (19 MiB, two passes; OWASP
 //! Password Storage Cheat Sheet), on threads that may block.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 use crate::model::{PasswordHash, Secret};
@@ -22,17 +26,27 @@ static DECOY: LazyLock<PasswordHash> = LazyLock::new(|| hash_now(&Secret::random
 /// Turns at working on passwords.
 #[derive(Debug)]
 pub struct Passwords {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
+
+/// A turn at working on one password.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held, never looked at")] OwnedSemaphorePermit);
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE) }
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
 impl Passwords {
-    /// The hash of a new password.
+    /// Waits for a turn.
+    pub async fn turn(&self) -> Turn {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        Turn(turn.await.expect("nobody closes the semaphore"))
+    }
+
+    /// The hash of a new password, in turn.
     ///
     /// # Errors
     /// When it is too short or too long.
@@ -40,16 +54,18 @@ impl Passwords {
         if !LENGTH.contains(&password.reveal().chars().count()) {
             return Err(ApiError::Password { min: *LENGTH.start(), max: *LENGTH.end() });
         }
-        self.in_turn(move || hash_now(&password)).await
+        self.turn().await.work(move || hash_now(&password)).await
     }
+}
 
+impl Turn {
     /// Whether a password is the one of this hash; of no hash none is. Takes the
     /// same time either way.
     ///
     /// # Errors
     /// When the work was broken off.
-    pub async fn verify(&self, password: Secret, hash: Option<PasswordHash>) -> Result<bool, ApiError> {
-        self.in_turn(move || {
+    pub async fn verify(self, password: Secret, hash: Option<PasswordHash>) -> Result<bool, ApiError> {
+        self.work(move || {
             let (phc, is_decoy) = match &hash {
                 Some(hash) => (hash.as_str(), false),
                 None => (DECOY.as_str(), true),
@@ -60,12 +76,40 @@ impl Passwords {
         .await
     }
 
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
-        tokio::task::spawn_blocking(work).await.map_err(ApiError::Panicked)
+    async fn work<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let in_turn = move || {
+            // Kept by the work, not by who waits for it: a caller who leaves makes no room.
+            let _turn = self;
+            work()
+        };
+        tokio::task::spawn_blocking(in_turn).await.map_err(ApiError::Panicked)
+    }
+}
+
+/// A password or a token in a body. What is none is not quoted in the error.
+#[derive(Debug)]
+pub struct Given(pub Secret);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(Secret::new(text))),
+            _ => Err(D::Error::custom("expected a string")),
+        }
+    }
+}
+
+impl JsonSchema for Given {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Password".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "writeOnly": true})
     }
 }
 
@@ -100,7 +144,7 @@ mod tests {
             ("", Some(&hash), false),
             ("correct horse", None, false),
         ] {
-            let verified = passwords.verify(secret(given), kept.cloned()).await.unwrap();
+            let verified = passwords.turn().await.verify(secret(given), kept.cloned()).await.unwrap();
             assert_eq!(verified, expected, "{given:?}");
         }
     }

@@ -2,7 +2,8 @@
 //! say what it wants.
 //!
 //! Each listener has limits of its own: callers who use up those of TCP do not
-//! keep the operator from the socket.
+//! keep the operator from the socket. With TLS the handshake is the connection's own
+//! matter, and takes no longer than the headers of a request may.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,12 +16,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::auth::Peer;
+use super::tls::Tls;
 
 /// What callers of one listener may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +67,11 @@ pub async fn serve<L: Listener<Addr: Origin>>(
     mut listener: L,
     router: Router,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let open = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
     loop {
         // Room first: whoever is accepted is served.
         let next = async {
@@ -79,21 +82,43 @@ pub async fn serve<L: Listener<Addr: Origin>>(
             _ = stop.wait_for(|stop| *stop) => break,
             next = next => next,
         };
-        let (service, address) = (TowerToHyperService::new(router.clone()), origin.address());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            if let Some(address) = address {
-                request.extensions_mut().insert(Peer(address));
-            }
-            service.call(request)
-        });
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let (router, address, watcher) = (router.clone(), origin.address(), open.watcher());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "connection");
+            match acceptor {
+                None => answer(stream, router, address, limits, watcher).await,
+                // Here, not where connections are accepted: one that is slow keeps nobody else.
+                Some(acceptor) => match timeout(limits.headers_within, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => answer(stream, router, address, limits, watcher).await,
+                    Ok(Err(error)) => debug!(%error, "TLS handshake"),
+                    Err(_) => debug!("no TLS handshake in time"),
+                },
             }
             drop(place);
         });
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// Answers the requests of one connection.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    address: Option<IpAddr>,
+    limits: Limits,
+    watcher: Watcher,
+) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(address) = address {
+            request.extensions_mut().insert(Peer(address));
+        }
+        service.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
+    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+        debug!(%error, "connection");
+    }
 }

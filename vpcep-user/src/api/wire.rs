@@ -11,7 +11,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::model::{
     AccessKeyId, AttachmentId, BackendId, BackendKind, Cidr, Description, DomainId, EndpointId, FullName,
-    InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, ServiceId,
+    InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, Role, ServiceId,
     ServiceName, SubnetId, Timestamp, UserId, VpcId, WhitelistEntry,
 };
 
@@ -53,6 +53,7 @@ macro_rules! parsed {
 }
 
 described! {
+    Role: {"type": "string", "enum": ["operator", "member", "reader"]};
     AccessKeyId: {"type": "string", "pattern": "^[A-Z0-9]{20}$"};
     UserId: {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"};
     AttachmentId: {"type": "string", "format": "uuid", "pattern": UUID};
@@ -82,7 +83,7 @@ described! {
 }
 
 shown! {
-    AccessKeyId UserId AttachmentId BackendId EndpointId PermissionId ServiceId SubnetId VpcId DomainId ProjectId Timestamp Name
+    Role AccessKeyId UserId AttachmentId BackendId EndpointId PermissionId ServiceId SubnetId VpcId DomainId ProjectId Timestamp Name
     FullName Cidr InterfaceAddress WhitelistEntry Permission Protocol BackendKind
 }
 

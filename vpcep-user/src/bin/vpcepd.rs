@@ -1,6 +1,7 @@
 //! The controller: reads the configuration, builds the parts, runs until it is
 //! told to stop.
 
+use std::convert::Infallible;
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -15,15 +16,18 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use vpcep::api::serve::{Limits, serve};
-use vpcep::api::{self, Access, App, Door};
+use vpcep::api::tls::Tls;
+use vpcep::api::{self, Access, AccessSettings, App, Door};
 use vpcep::audit::AuditLog;
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
 use vpcep::controller::identity::migrate::migrate;
 use vpcep::model::Timestamp;
+use vpcep::store::vault::forget_access_keys;
 use vpcep::store::{EmbeddedStore, Vault};
+use vpcep::telemetry::Chain;
 use vpcep::{datapath, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
@@ -37,11 +41,16 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: Flags) -> anyhow::Result<()> {
-    let detach = flags.detach;
+    let (detach, forget) = (flags.detach, flags.forget_access_keys);
     let settings = flags.settings()?;
     telemetry::init(&settings.log).with_context(|| format!("bad setting log \"{}\"", settings.log))?;
     if detach {
         return Ok(datapath::detach(&settings.datapath)?);
+    }
+    if forget {
+        let deleted = forget_access_keys(&EmbeddedStore::open(&settings.state_dir)?)?;
+        info!(deleted, "access keys are deleted: their users need new ones");
+        return Ok(());
     }
     raise_file_limit();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
@@ -64,7 +73,13 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
     let vault = Vault::open(&settings.key_file, &store)?;
     migrate(&store, &vault, Timestamp::now(), settings.token_lifetime)?;
-    let access = Arc::new(Access::new(vault, settings.token_lifetime));
+    let tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    let access = AccessSettings {
+        token_lifetime: settings.token_lifetime,
+        public_url: settings.public_url,
+        tls: tls.is_some(),
+    };
+    let access = Arc::new(Access::new(vault, access));
     let audit = AuditLog::open(&settings.state_dir, settings.audit)
         .with_context(|| format!("cannot open the audit log in {}", settings.state_dir.display()))?;
     let controller = Controller::load(Arc::new(store), settings.region.clone())?.with_audit(audit);
@@ -83,15 +98,16 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let app = |door| {
         api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
     };
-    let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, stopped.clone());
-    let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, stopped);
-    info!(address = %address, socket = %socket_path.display(), region = settings.region.as_str(), "listening");
+    let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, None, stopped.clone());
+    let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, tls.clone(), stopped);
+    info!(address = %address, tls = tls.is_some(), socket = %socket_path.display(), region = settings.region.as_str(), "listening");
 
     let serving = async { tokio::join!(on_socket, on_tcp) };
     tokio::pin!(serving);
     tokio::select! {
         _ = &mut serving => bail!("the API has ended without being told to"),
         signal = stop_signal() => info!(signal = signal?, "stopping"),
+        failed = reload_on_signal(tls.as_deref()) => return failed.map(|never| match never {}),
     }
     // Receivers are gone only when what they stopped has ended already.
     let _ = stop.send(true);
@@ -111,6 +127,22 @@ async fn stop_signal() -> anyhow::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })
+}
+
+/// Reads the certificate again at every SIGHUP. One that cannot be used changes
+/// nothing.
+async fn reload_on_signal(tls: Option<&Tls>) -> anyhow::Result<Infallible> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    while hangup.recv().await.is_some() {
+        match tls.map(Tls::reload) {
+            None => info!("SIGHUP: nothing to read again, the API has no TLS"),
+            Some(Ok(())) => info!("SIGHUP: new connections get the certificate read now"),
+            Some(Err(error)) => {
+                error!(error = %Chain(&error), "SIGHUP: the certificate in use stays");
+            }
+        }
+    }
+    bail!("no more signals can be received")
 }
 
 /// Listens on the operator's socket, for its owner alone. A socket a crash has

@@ -13,10 +13,27 @@ use std::path::{Path, PathBuf};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::record::{self, RecordError, Stored as _};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Write};
 use crate::model::{AccessKey, AccessKeyId, Sealed, Secret};
 
 const KEY_LEN: usize = 32;
+
+/// Deletes every access key of a store whose key file is lost, and answers how
+/// many there were. Their users need new ones.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn forget_access_keys(store: &dyn Store) -> Result<usize, StoreError> {
+    let (sealed, _) = store.list(AccessKey::PREFIX)?;
+    let removals: Vec<Write> = sealed
+        .into_iter()
+        .map(|record| Write { key: record.key, expected: Some(record.version), value: None })
+        .collect();
+    if !removals.is_empty() {
+        store.commit(&removals)?;
+    }
+    Ok(removals.len())
+}
 
 /// Seals and opens secrets.
 #[derive(Debug)]
@@ -57,8 +74,8 @@ pub enum VaultError {
     },
     /// It is not there, although secrets are sealed with it.
     #[error(
-        "key file {} is not there, and the store holds secrets sealed with it: put it back (without it their \
-         users need new access keys)",
+        "key file {} is not there, and the store holds secrets sealed with it: put it back, or if it is lost \
+         delete all access keys with vpcepd --forget-access-keys",
         path.display()
     )]
     Missing {
@@ -192,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Description, Timestamp, UserId};
-    use crate::store::{EmbeddedStore, Write};
+    use crate::store::EmbeddedStore;
 
     fn access(text: &str) -> AccessKeyId {
         text.parse().unwrap()
@@ -263,5 +280,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         refused("is not there, and the store holds secrets");
         assert!(!path.exists(), "a lost key is not replaced by a new one");
+        assert_eq!((forget_access_keys(&store).unwrap(), forget_access_keys(&store).unwrap()), (1, 0));
+        assert!(Vault::open(&path, &store).is_ok(), "with nothing sealed there is a new beginning");
     }
 }

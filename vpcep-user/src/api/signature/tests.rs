@@ -44,24 +44,36 @@ impl Wire {
 
     /// Signs it as a caller would, over the headers named.
     fn sign(&mut self, names: &[&str], payload: &str) {
-        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let mut canonical =
-            format!("{}\n{}\n{}\n", self.method, canonical_path(path), canonical_query(query));
-        for name in names {
+        let value_of = |name: &&str| {
             let value = self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
-            let value = String::from_utf8(value.unwrap_or_default()).unwrap();
-            canonical.push_str(&format!("{name}:{}\n", value.trim()));
-        }
-        let names = names.join(";");
-        canonical.push_str(&format!("\n{names}\n{payload}"));
-        let signed = format!("{ALGORITHM}\n{SIGNED_AT}\n{}", hex(&Sha256::digest(canonical)));
-        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        let mac = hex(hmac::sign(&key, signed.as_bytes()).as_ref());
-        let value =
-            format!("{ALGORITHM} Access=0123456789ABCDEFGHIJ, SignedHeaders={names}, Signature={mac}");
+            ((*name).to_owned(), String::from_utf8(value.unwrap_or_default()).unwrap())
+        };
+        let signed: Vec<(String, String)> = names.iter().map(value_of).collect();
+        let key = ("0123456789ABCDEFGHIJ", SECRET);
+        let value = authorization(key, &self.method, &self.target, SIGNED_AT, &signed, payload);
         self.headers.retain(|(name, _)| name != "authorization");
         self.headers.push(("authorization".into(), value.into_bytes()));
     }
+}
+
+/// The header a caller with this key pair sends, who signs these headers.
+pub fn authorization(
+    (access, secret): (&str, &str),
+    method: &str,
+    target: &str,
+    date: &str,
+    signed: &[(String, String)],
+    payload: &str,
+) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let lines: String = signed.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
+    let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
+    let (path, query) = (canonical_path(path), canonical_query(query));
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");
+    let text = format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(canonical)));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let mac = hex(hmac::sign(&key, text.as_bytes()).as_ref());
+    format!("{ALGORITHM} Access={access}, SignedHeaders={names}, Signature={mac}")
 }
 
 /// Requests of huaweicloudsdkvpcep 3.1.219 as a server received them: a search

@@ -73,11 +73,17 @@ impl Document {
     pub fn check(&self, asked: &Asked, response: &Response<()>, body: &Bytes) {
         let (status, method) = (response.status().as_u16(), asked.method.as_str().to_lowercase());
         let place = format!("{method} {} -> {status}", asked.path);
-        let error = json!({"$ref": "#/components/schemas/Error"});
+        let is_keystone = asked.path.starts_with("/v3");
+        let form = if is_keystone { "KeystoneError" } else { "Error" };
+        let error = json!({"$ref": format!("#/components/schemas/{form}")});
         assert_eq!(response.headers()["x-request-id"].len(), 36, "{place}: every answer has a request id");
         let Some(template) = self.template(&asked.path) else {
             assert_eq!(status, 404, "{place} is served and not documented");
-            return self.validate("no route".into(), &error, &serde_json::from_slice(body).unwrap());
+            return self.validate(
+                format!("no route: {form}"),
+                &error,
+                &serde_json::from_slice(body).unwrap(),
+            );
         };
         let Some(operation) = self.paths()[template].get(&method) else {
             assert_eq!(status, 405, "{place} is served and not documented");
@@ -88,7 +94,11 @@ impl Document {
                 known.insert("HEAD".into());
             }
             assert_eq!(allowed, known.iter().map(String::as_str).collect(), "{place}");
-            return self.validate("no method".into(), &error, &serde_json::from_slice(body).unwrap());
+            return self.validate(
+                format!("no method: {form}"),
+                &error,
+                &serde_json::from_slice(body).unwrap(),
+            );
         };
         let documented = &operation["responses"][status.to_string()];
         assert!(documented.is_object(), "{place} is not documented: {}", String::from_utf8_lossy(body));

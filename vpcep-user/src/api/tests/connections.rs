@@ -17,7 +17,7 @@ async fn listen(world: &World, limits: Limits) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let router = world.stranger(None).router;
-    (address, tokio::spawn(serve(listener, router, limits, world.stop.subscribe())))
+    (address, tokio::spawn(serve(listener, router, limits, None, world.stop.subscribe())))
 }
 
 async fn say(stream: &mut TcpStream, text: &str) {

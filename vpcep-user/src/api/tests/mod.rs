@@ -4,7 +4,9 @@
 mod audit;
 mod conformance;
 mod connections;
+mod identity;
 mod isolation;
+mod keystone;
 mod lists;
 mod refusals;
 mod scenarios;
@@ -15,13 +17,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::{Access, App, Door, ROUTES, router};
+use super::{Access, AccessSettings, App, Door, ROUTES, router};
 use crate::audit::{AuditLog, Retention};
 use crate::controller::Controller;
 use crate::datapath::fake::FakeDatapath;
@@ -66,7 +68,10 @@ impl World {
         }));
         let (stop, stopped) = watch::channel(false);
         let passes = tokio::spawn(reconcile::run(Arc::clone(&controller), datapath.clone(), stopped));
-        let access = Arc::new(Access::new(Vault::with_key(&[7; 32]), Duration::from_secs(3600)));
+        let access = Arc::new(Access::new(
+            Vault::with_key(&[7; 32]),
+            AccessSettings { token_lifetime: Duration::from_secs(3600), public_url: None, tls: false },
+        ));
         Self { datapath, controller, access, stop, passes }
     }
 
@@ -127,6 +132,12 @@ impl Client {
 
     /// Calls, and looks whether the answer is one the API's document names.
     pub async fn send(&self, request: Request<Body>) -> (u16, Value) {
+        let (status, _, answer) = self.send_for_all(request).await;
+        (status, answer)
+    }
+
+    /// As [`Client::send`], and answers the headers too.
+    pub async fn send_for_all(&self, request: Request<Body>) -> (u16, HeaderMap, Value) {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let asked = Asked {
@@ -138,10 +149,10 @@ impl Client {
         let request = Request::from_parts(parts, Body::from(body));
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let status = head.status.as_u16();
+        let (status, headers) = (head.status.as_u16(), head.headers.clone());
         DOCUMENT.check(&asked, &Response::from_parts(head, ()), &body);
         let answer = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        (status, answer)
+        (status, headers, answer)
     }
 
     /// A call that succeeds.
