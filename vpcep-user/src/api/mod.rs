@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `/`, `/v1`, `/openapi.json` | `versions.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/public`, `describe` | `lookup.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
 //! | `/v1/{project_id}/vpc-endpoints[/{id}]` | `endpoints.rs` |
@@ -38,6 +39,7 @@ mod connections;
 mod endpoints;
 pub mod error;
 mod failures;
+mod lookup;
 mod networks;
 mod observe;
 mod openapi;
@@ -178,6 +180,7 @@ fn routes() -> ApiRouter<App> {
     ApiRouter::new()
         .merge(versions::routes())
         .merge(services::routes())
+        .merge(lookup::routes())
         .merge(connections::routes())
         .merge(permissions::routes())
         .merge(endpoints::routes())
