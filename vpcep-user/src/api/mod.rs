@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `/`, `/v1`, `/openapi.json` | `versions.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services/public`, `describe` | `lookup.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
 //! | `/v1/{project_id}/vpc-endpoints[/{id}]` | `endpoints.rs` |
@@ -43,6 +44,7 @@ pub mod error;
 mod failures;
 mod keystone;
 mod login;
+mod lookup;
 mod networks;
 mod observe;
 mod openapi;
@@ -185,6 +187,7 @@ fn routes() -> ApiRouter<App> {
     ApiRouter::new()
         .merge(versions::routes())
         .merge(services::routes())
+        .merge(lookup::routes())
         .merge(connections::routes())
         .merge(permissions::routes())
         .merge(endpoints::routes())

@@ -37,6 +37,8 @@ async fn service_lists_filter_sort_and_page() {
         ("limit=2", &[c, b][..], 3),
         ("limit=2&offset=2", &[a][..], 3),
         ("limit=0", &[][..], 3),
+        ("limit=1&limit=2", &[c][..], 3),
+        ("limit=&limit=1&status=", &[c][..], 3),
         ("offset=9", &[][..], 3),
         ("endpoint_service_name=BETA", &[b][..], 1),
         (full_name.as_str(), &[b][..], 1),

@@ -224,6 +224,7 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
         (SERVICES, "limit=1001", "0006"),
         (SERVICES, "limit=-1", "0006"),
         (SERVICES, "offset=x", "0010"),
+        (SERVICES, "offset=4294967296", "0010"),
         (SERVICES, "sort_key=name", "0017"),
         (SERVICES, "sort_dir=up", "0018"),
         (SERVICES, "status=accepted", "0019"),
@@ -231,6 +232,8 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
         (ENDPOINTS, "vpc_id=x", "0020"),
         (connections.as_str(), "marker_id=x", "0021"),
         (permissions.as_str(), "limit=501", "0006"),
+        (connections.as_str(), "marker_id=4294967296", "0021"),
+        ("/v1/{p}/stats", "endpoint_id=x", "2017"),
         ("/v1/{p}/quotas", "type=disk", "0002"),
     ] {
         let found = me.refused("GET", &format!("{path}?{query}"), Value::Null).await;
