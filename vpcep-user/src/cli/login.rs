@@ -1,12 +1,12 @@
 //! `vpcep login` and `vpcep logout`: a token for a password, kept in a profile.
 
-use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::UsageError;
 use super::output::Answer;
+use super::password::PasswordArgs;
 use super::profile::file::{DEFAULT, Profile, ProfileFile, Profiles, Session};
 use super::profile::shown;
 use super::target::TargetArgs;
@@ -28,9 +28,8 @@ pub struct LoginArgs {
     /// Who logs in; the user of the account's own name when nothing else is known
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Read the password from standard input, up to the end of the line, instead of asking for it
-    #[arg(long)]
-    password_stdin: bool,
+    #[command(flatten)]
+    source: PasswordArgs,
 }
 
 impl LoginArgs {
@@ -40,44 +39,43 @@ impl LoginArgs {
     /// When something is not known, the password cannot be read, or the controller
     /// refuses; profiles are as they were then.
     pub async fn run(self, target: &TargetArgs, file: &ProfileFile) -> Result<Answer> {
-        if self.password_stdin {
-            return self.run_with(target, file, |_| password_line(&mut io::stdin().lock())).await;
-        }
-        self.run_with(target, file, |prompt| Ok(rpassword::prompt_password(prompt)?)).await
+        let source = self.source;
+        self.run_with(target, file, |prompt| source.read(prompt)).await
     }
 
     async fn run_with(
         self,
         target: &TargetArgs,
         file: &ProfileFile,
-        ask: impl FnOnce(String) -> Result<String>,
+        ask: impl FnOnce(&str) -> Result<String>,
     ) -> Result<Answer> {
-        let mut profiles = file.read()?;
-        let name = profile_name(target, &profiles);
-        let kept = profiles.all.remove(&name);
-        let profile = self.profile(target, kept)?;
-        let server = Server::at(profile.server.clone(), profile.ca_file.as_deref())?;
-        if profile.server.is_clear() {
-            eprintln!("warning: the password crosses the network in clear, {} has no TLS", profile.server);
-        }
-        let Profile { account, user, .. } = &profile;
-        let password = ask(format!("Password of {user} of {account} at {server}: "));
-        let password =
-            password.context("cannot read the password: give it on a terminal, or with --password-stdin")?;
-        let login = keystone::log_in(&server, &Credentials { account, user, password: &password }).await;
-        let login = login.with_context(|| format!("cannot log in as {user} of {account}"))?;
-        let expires_at = login.expires_at.parse();
-        let session = Session {
-            token: login.token,
-            expires_at: expires_at.context("cannot read expires_at in the answer")?,
-            is_operator: login.is_operator,
-        };
+        let (name, profile) = self.known(target, file)?;
+        let session = log_in(&profile, ask).await?;
         // Read again: other commands may have written while somebody was typing.
         let mut profiles = file.read()?;
         profiles.all.insert(name.clone(), Profile { session: Some(session), ..profile });
         profiles.current = Some(name.clone());
         file.write(&profiles)?;
         shown(&profiles, &name)
+    }
+
+    /// A login that is not kept.
+    ///
+    /// # Errors
+    /// Those of [`LoginArgs::run`].
+    pub async fn session(self, target: &TargetArgs, file: &ProfileFile) -> Result<Session> {
+        let source = self.source;
+        let (_, profile) = self.known(target, file)?;
+        log_in(&profile, |prompt| source.read(prompt)).await
+    }
+
+    /// The name of the profile that is meant, and what it is to be.
+    fn known(&self, target: &TargetArgs, file: &ProfileFile) -> Result<(String, Profile)> {
+        let mut profiles = file.read()?;
+        let name = profile_name(target, &profiles);
+        let kept = profiles.all.remove(&name);
+        let profile = self.profile(target, kept)?;
+        Ok((name, profile))
     }
 
     /// Whose login it is to be, from what was given and what was kept. What is
@@ -105,6 +103,20 @@ impl LoginArgs {
     }
 }
 
+/// Gets a token of the user of a profile.
+async fn log_in(profile: &Profile, ask: impl FnOnce(&str) -> Result<String>) -> Result<Session> {
+    let Profile { server: url, ca_file, account, user, session: _ } = profile;
+    let server = Server::at(url.clone(), ca_file.as_deref())?;
+    if url.is_clear() {
+        eprintln!("warning: the password crosses the network in clear, {url} has no TLS");
+    }
+    let password = ask(&format!("Password of {user} of {account} at {server}"))?;
+    let login = keystone::log_in(&server, &Credentials { account, user, password: &password }).await;
+    let login = login.with_context(|| format!("cannot log in as {user} of {account}"))?;
+    let expires_at = login.expires_at.parse().context("cannot read expires_at of the answer")?;
+    Ok(Session { token: login.token, expires_at, is_operator: login.is_operator })
+}
+
 /// Ends the token of a profile; the rest of it stays for the next login.
 ///
 /// # Errors
@@ -129,17 +141,6 @@ pub async fn log_out(target: &TargetArgs, file: &ProfileFile) -> Result<Answer> 
 fn profile_name(target: &TargetArgs, profiles: &Profiles) -> String {
     let named = target.profile.clone().or_else(|| profiles.current.clone());
     named.unwrap_or_else(|| DEFAULT.to_owned())
-}
-
-/// A password given as a line; its end is not part of it.
-fn password_line(input: &mut impl io::BufRead) -> Result<String> {
-    let mut line = String::new();
-    input.read_line(&mut line)?;
-    let password = line.trim_end_matches(['\n', '\r']);
-    if password.is_empty() {
-        bail!("it is empty");
-    }
-    Ok(password.to_owned())
 }
 
 #[cfg(test)]

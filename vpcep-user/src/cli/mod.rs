@@ -20,18 +20,25 @@ mod audit;
 mod backend;
 mod endpoint;
 mod explain;
+mod key;
 mod login;
 mod output;
 mod pages;
+mod password;
+mod port;
 mod profile;
 mod quota;
 mod resolve;
+mod route_table;
 mod service;
 mod session;
 mod stats;
 mod status;
 mod subnet;
+mod tag;
 mod target;
+mod token;
+mod user;
 mod value;
 mod vpc;
 mod wait;
@@ -102,6 +109,9 @@ enum Here {
     Login(login::LoginArgs),
     /// End the token of a profile
     Logout,
+    /// Tokens for programs
+    #[command(subcommand)]
+    Token(token::Command),
     /// Profiles that logins have made
     #[command(subcommand)]
     Profile(profile::Command),
@@ -112,14 +122,15 @@ enum Here {
 }
 
 impl Here {
-    async fn run(self, target: &TargetArgs) -> Result<Answer> {
+    async fn run(self, args: &TargetArgs, target: Result<Target, UsageError>) -> Result<Answer> {
         let file = ProfileFile::of_user();
         match self {
-            Self::Login(args) => args.run(target, &file?).await,
-            Self::Logout => login::log_out(target, &file?).await,
+            Self::Login(login) => login.run(args, &file?).await,
+            Self::Logout => login::log_out(args, &file?).await,
+            Self::Token(command) => command.run(args, target, file.map_err(Into::into)).await,
             Self::Profile(command) => command.run(&file?),
-            Self::Completions(args) => Ok(args.run()),
-            Self::Man(args) => args.run(),
+            Self::Completions(completions) => Ok(completions.run()),
+            Self::Man(man) => man.run(),
         }
     }
 }
@@ -129,12 +140,24 @@ enum Noun {
     /// Accounts, each with its domain, project and keys (operator)
     #[command(subcommand)]
     Account(account::Command),
+    /// Who may call in the name of an account (operator)
+    #[command(subcommand)]
+    User(user::Command),
+    /// Access keys, which sign requests
+    #[command(subcommand)]
+    Key(key::Command),
     /// Private networks
     #[command(subcommand)]
     Vpc(vpc::Command),
     /// Ranges of a VPC
     #[command(subcommand)]
     Subnet(subnet::Command),
+    /// Where the routes of gateway endpoints go
+    #[command(subcommand)]
+    RouteTable(route_table::Command),
+    /// Backends as the cloud's own tools see them
+    #[command(subcommand)]
+    Port(port::Command),
     /// Interfaces where VPCs reach the gateway host (operator)
     #[command(subcommand)]
     Attachment(attachment::Command),
@@ -147,6 +170,9 @@ enum Noun {
     /// Endpoints: a consumer's own address for a service
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Tags of services and endpoints
+    #[command(subcommand)]
+    Tag(tag::Command),
     /// How many services, endpoints and connections there may be
     #[command(subcommand)]
     Quota(quota::Command),
@@ -167,6 +193,7 @@ impl Noun {
     fn check(&self) -> Result<(), UsageError> {
         match self {
             Self::Backend(command) => command.check(),
+            Self::Service(command) => command.check(),
             _ => Ok(()),
         }
     }
@@ -174,12 +201,17 @@ impl Noun {
     async fn run(self, client: &Client) -> Result<Answer> {
         match self {
             Self::Account(command) => command.run(client).await,
+            Self::User(command) => command.run(client).await,
+            Self::Key(command) => command.run(client).await,
             Self::Vpc(command) => command.run(client).await,
+            Self::RouteTable(command) => command.run(client).await,
+            Self::Port(command) => command.run(client).await,
             Self::Subnet(command) => command.run(client).await,
             Self::Attachment(command) => command.run(client).await,
             Self::Backend(command) => command.run(client).await,
             Self::Service(command) => command.run(client).await,
             Self::Endpoint(command) => command.run(client).await,
+            Self::Tag(command) => command.run(client).await,
             Self::Quota(command) => command.run(client).await,
             Self::Sessions(args) => args.run(client).await,
             Self::Stats(args) => args.run(client).await,
@@ -214,7 +246,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let client = target?.open(ProfileFile::of_user().map_err(Into::into)).await?;
                 noun.run(&client).await.map_err(with_advice)?
             }
-            Command::Here(here) => here.run(&cli.target).await?,
+            Command::Here(here) => here.run(&cli.target, target).await?,
         };
         Ok(answer.print(format)?)
     };

@@ -9,8 +9,8 @@ use http::Method;
 
 use super::value::{Permission, Reference, domain_permission};
 use crate::client::{
-    Account, Attachment, Backend, Client, Connection, Endpoint, Object, Resource, Service,
-    ServiceDescription, Subnet, Vpc,
+    Account, Attachment, Backend, Client, Connection, Endpoint, Object, Resource, RouteTable, Service,
+    ServiceDescription, Subnet, User, Vpc, VpcPort,
 };
 use crate::model::{self, DomainId};
 
@@ -173,6 +173,44 @@ impl Named for Backend {
 
     fn is_named(&self, name: &str) -> bool {
         self.name == name
+    }
+}
+
+impl Named for RouteTable {
+    const LIST_COMMAND: &'static str = "vpcep route-table list";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
+impl Named for VpcPort {
+    const LIST_COMMAND: &'static str = "vpcep port list";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
+/// Named by its name, alone or before `@` and the account's. Its id has not the
+/// form of others'.
+impl Named for User {
+    const LIST_COMMAND: &'static str = "vpcep user list";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.id == name || self.name == name || format!("{}@{}", self.name, self.account) == name
     }
 }
 

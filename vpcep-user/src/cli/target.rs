@@ -113,7 +113,7 @@ impl Target {
     /// [`UsageError`] when there is no token for a server.
     pub async fn open(self, profiles: Result<ProfileFile>) -> Result<Client> {
         let account = self.account.clone();
-        let client = self.client(profiles)?;
+        let client = self.caller(profiles)?.client();
         let Some(account) = account else {
             return Ok(client);
         };
@@ -122,69 +122,84 @@ impl Target {
         Ok(client.in_project(found.data.project_id))
     }
 
-    fn client(self, profiles: Result<ProfileFile>) -> Result<Client> {
+    /// The controller, and the token to be used there.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub fn server_and_token(self, profiles: Result<ProfileFile>) -> Result<(Server, Option<Token>)> {
+        let Caller { server, token, .. } = self.caller(profiles)?;
+        Ok((server, token))
+    }
+
+    fn caller(self, profiles: Result<ProfileFile>) -> Result<Caller> {
         let Self { way, token, ca_file, profile, account: _ } = self;
         match way {
-            Way::Socket(path) => Ok(Client::new(Server::Socket(path), token)),
+            Way::Socket(path) => Ok(Caller::on_socket(path, token)),
+            Way::Url(url) if token.is_some() => {
+                let server = Server::at(url, ca_file.as_deref())?;
+                Ok(Caller { server, token, is_operator: false })
+            }
             Way::Url(url) => {
-                let server = |ca_file: Option<PathBuf>| Server::at(url.clone(), ca_file.as_deref());
-                if token.is_some() {
-                    return Ok(Client::new(server(ca_file)?, token));
-                }
                 let profiles = profiles?.read()?;
-                let named = profile.or(profiles.current.clone());
-                let found = named.and_then(|name| Some((profiles.all.get(&name)?.clone(), name)));
-                match found {
-                    Some((found, name)) if found.server == url => {
-                        let server = server(ca_file.or_else(|| found.ca_file.clone()))?;
-                        with_session(server, &name, &found)
-                    }
-                    _ => Err(UsageError {
+                let name = profile.or_else(|| profiles.current.clone()).unwrap_or_default();
+                match profiles.all.get(&name).filter(|profile| profile.server == url) {
+                    Some(profile) => Caller::of_profile(&name, profile, ca_file, None),
+                    None => Err(UsageError {
                         argument: "--token",
                         reason: "--server needs a token, here or in VPCEP_TOKEN, or a profile for it: `vpcep login`",
                     }
                     .into()),
                 }
             }
-            Way::Profile(name) => through_profile(&profiles?.read()?, &name, ca_file, token),
+            Way::Profile(name) => Caller::of_profile(&name, profiles?.read()?.get(&name)?, ca_file, token),
             Way::Usual(socket) => {
                 // Whoever has no place for profiles has none.
                 let profiles = profiles.map_or_else(|_| Ok(Profiles::default()), |file| file.read())?;
                 match &profiles.current {
-                    Some(name) => through_profile(&profiles, name, ca_file, token),
-                    None => Ok(Client::new(Server::Socket(socket), token)),
+                    Some(name) => Caller::of_profile(name, profiles.get(name)?, ca_file, token),
+                    None => Ok(Caller::on_socket(socket, token)),
                 }
             }
         }
     }
 }
 
-fn through_profile(
-    profiles: &Profiles,
-    name: &str,
-    ca_file: Option<PathBuf>,
+/// A controller, and as whom it is called.
+struct Caller {
+    server: Server,
     token: Option<Token>,
-) -> Result<Client> {
-    let profile = profiles.get(name)?;
-    let server = Server::at(profile.server.clone(), ca_file.as_deref().or(profile.ca_file.as_deref()))?;
-    match token {
-        Some(token) => Ok(Client::new(server, Some(token))),
-        None => with_session(server, name, profile),
-    }
+    is_operator: bool,
 }
 
-fn with_session(server: Server, name: &str, profile: &Profile) -> Result<Client> {
-    match &profile.session {
-        None => bail!("profile {name} is not logged in: `vpcep login --profile {name}`"),
-        Some(Session { expires_at, .. }) if *expires_at <= Timestamp::now() => {
-            bail!(
-                "the login of profile {name} has expired at {expires_at}: log in again with `vpcep login --profile {name}`"
-            )
+impl Caller {
+    fn on_socket(path: PathBuf, token: Option<Token>) -> Self {
+        Self { server: Server::Socket(path), is_operator: token.is_none(), token }
+    }
+
+    /// The user of a profile, or whoever has the given token.
+    fn of_profile(
+        name: &str,
+        profile: &Profile,
+        ca_file: Option<PathBuf>,
+        token: Option<Token>,
+    ) -> Result<Self> {
+        let server = Server::at(profile.server.clone(), ca_file.as_deref().or(profile.ca_file.as_deref()))?;
+        match (&token, &profile.session) {
+            (Some(_), _) => Ok(Self { server, token, is_operator: false }),
+            (None, None) => bail!("profile {name} is not logged in: `vpcep login --profile {name}`"),
+            (None, Some(Session { expires_at, .. })) if *expires_at <= Timestamp::now() => bail!(
+                "the login of profile {name} has expired at {expires_at}: log in again with \
+                 `vpcep login --profile {name}`"
+            ),
+            (None, Some(Session { token, is_operator, .. })) => {
+                Ok(Self { server, token: Some(token.clone()), is_operator: *is_operator })
+            }
         }
-        Some(Session { token, is_operator, .. }) => {
-            let client = Client::new(server, Some(token.clone()));
-            Ok(if *is_operator { client.of_operator() } else { client })
-        }
+    }
+
+    fn client(self) -> Client {
+        let client = Client::new(self.server, self.token);
+        if self.is_operator { client.of_operator() } else { client }
     }
 }
 

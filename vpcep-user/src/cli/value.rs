@@ -33,6 +33,10 @@ pub enum ValueError {
     Member,
     #[error("want *, a domain id, an account name, iam:domain::ID or organizations:orgPath::PATH")]
     Permission,
+    #[error("want KEY=VALUE, such as env=prod")]
+    Tag,
+    #[error("want KEY or KEY=VALUE with values joined by commas, such as env=prod,staging")]
+    TagMatch,
     #[error(
         "want TYPE=N with TYPE endpoint_service, endpoint or connection and N a whole number, such as endpoint=100"
     )]
@@ -225,6 +229,16 @@ pub enum Permission {
     Bare(model::Name),
 }
 
+impl Permission {
+    /// The text, when it is the id of a permission.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Bare(name) if is_uuid(name.as_str()) => Some(name.as_str()),
+            _ => None,
+        }
+    }
+}
+
 /// The permission for one domain.
 ///
 /// # Errors
@@ -239,6 +253,46 @@ impl FromStr for Permission {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let complete = text.parse().map(Self::Complete);
         complete.or_else(|_| name(text).map(Self::Bare)).map_err(|_| ValueError::Permission)
+    }
+}
+
+/// A tag to be given; the value may be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tag {
+    key: String,
+    value: String,
+}
+
+impl FromStr for Tag {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or(ValueError::Tag)?;
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// Tags that are looked for: those of a key with one of these values, or any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TagMatch {
+    /// The key.
+    pub key: String,
+    /// The values; any when there is none.
+    pub values: Vec<String>,
+}
+
+impl FromStr for TagMatch {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, values) = match text.split_once('=') {
+            Some((key, values)) => (key, values.split(',').map(ToOwned::to_owned).collect()),
+            None => (text, Vec::new()),
+        };
+        if key.is_empty() {
+            return Err(ValueError::TagMatch);
+        }
+        Ok(Self { key: key.to_owned(), values })
     }
 }
 

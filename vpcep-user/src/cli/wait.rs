@@ -1,8 +1,10 @@
 //! Waiting until a thing is what was asked for.
 //!
 //! The controller answers before the work is done; `--wait` asks again until
-//! the status is final. What counts as final is each noun's to say.
+//! the status is final. What counts as final is each noun's to say. Meanwhile a
+//! terminal shows what is waited for; a pipe is not told.
 
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -62,14 +64,17 @@ impl WaitArgs {
         }
         let noun = T::KIND.noun;
         let mut looks = Looks::until(self.timeout);
+        let mut line = Line::on(io::stderr());
         loop {
             match progress(&object.data) {
                 Progress::Done => return Ok(object),
                 Progress::Failed(reason) => bail!("{noun} {id} {reason}"),
-                Progress::Pending(state) if !looks.pause().await => {
-                    bail!("{noun} {id} {state} after {} s", self.timeout)
+                Progress::Pending(state) => {
+                    line.show(&format!("{noun} {id} {state}, {} s", looks.secs()));
+                    if !looks.pause().await {
+                        bail!("{noun} {id} {state} after {} s", self.timeout)
+                    }
                 }
-                Progress::Pending(_) => {}
             }
             object = client.get(id).await.with_context(|| format!("cannot wait for {noun} {id}"))?;
         }
@@ -85,10 +90,15 @@ impl WaitArgs {
         }
         let noun = T::KIND.noun;
         let mut looks = Looks::until(self.timeout);
+        let mut line = Line::on(io::stderr());
         loop {
             match client.get::<T>(id).await {
-                Ok(_) if looks.pause().await => {}
-                Ok(_) => bail!("{noun} {id} is still being deleted after {} s", self.timeout),
+                Ok(_) => {
+                    line.show(&format!("{noun} {id} is still being deleted, {} s", looks.secs()));
+                    if !looks.pause().await {
+                        bail!("{noun} {id} is still being deleted after {} s", self.timeout)
+                    }
+                }
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error).with_context(|| format!("cannot wait for {noun} {id}")),
             }
@@ -98,13 +108,20 @@ impl WaitArgs {
 
 /// Ever longer pauses up to a deadline.
 struct Looks {
+    began: Instant,
     deadline: Instant,
     pause: Duration,
 }
 
 impl Looks {
     fn until(timeout_secs: u64) -> Self {
-        Self { deadline: Instant::now() + Duration::from_secs(timeout_secs), pause: FIRST_PAUSE }
+        let began = Instant::now();
+        Self { began, deadline: began + Duration::from_secs(timeout_secs), pause: FIRST_PAUSE }
+    }
+
+    /// How long it has been waited.
+    fn secs(&self) -> u64 {
+        self.began.elapsed().as_secs()
     }
 
     /// Waits until the next look; false when the last one is past.
@@ -113,6 +130,41 @@ impl Looks {
         sleep(self.pause.min(left)).await;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
         !left.is_zero()
+    }
+}
+
+/// A line of the terminal that is written over, and gone when it is dropped.
+struct Line<W: Write> {
+    /// `None` in a pipe.
+    out: Option<W>,
+    is_shown: bool,
+}
+
+/// Back to the beginning of the line, and clear it (ECMA-48, EL).
+const CLEARED: &str = "\r\x1b[K";
+
+impl<W: Write + IsTerminal> Line<W> {
+    fn on(out: W) -> Self {
+        let out = Some(out).filter(IsTerminal::is_terminal);
+        Self { out, is_shown: false }
+    }
+}
+
+impl<W: Write> Line<W> {
+    fn show(&mut self, text: &str) {
+        // Whoever cannot be shown anything is waiting all the same.
+        if let Some(out) = &mut self.out {
+            let _ = write!(out, "{CLEARED}{text}").and_then(|()| out.flush());
+            self.is_shown = true;
+        }
+    }
+}
+
+impl<W: Write> Drop for Line<W> {
+    fn drop(&mut self) {
+        if let (Some(out), true) = (&mut self.out, self.is_shown) {
+            let _ = write!(out, "{CLEARED}").and_then(|()| out.flush());
+        }
     }
 }
 

@@ -15,6 +15,8 @@ mod path;
 mod server;
 mod transport;
 mod trust;
+mod users;
+mod vpcs;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
@@ -28,6 +30,8 @@ pub use objects::*;
 pub use path::Path;
 pub use server::{Server, ServerUrl, ServerUrlError, Token, TokenError};
 pub use trust::{Trust, TrustError};
+pub use users::*;
+pub use vpcs::*;
 
 /// Rows asked for in one page: the most that every list of the API gives.
 const PAGE_ROWS: u64 = 500;
@@ -75,6 +79,8 @@ pub enum Door {
     Tenant,
     /// `/operator/v1`: the operator only.
     Operator,
+    /// `/v3.0/OS-CREDENTIAL`: everyone, each their own.
+    Credentials,
 }
 
 /// A resource of the API.
@@ -136,6 +142,7 @@ impl Client {
         match T::KIND.door {
             Door::Tenant => self.tenant_path(&segments),
             Door::Operator => Self::operator_path(&segments),
+            Door::Credentials => Path::new(&[&["v3.0", "OS-CREDENTIAL"], &segments[..]].concat()),
         }
     }
 

@@ -20,6 +20,7 @@ macro_rules! resource {
         }
     };
 }
+pub(super) use resource;
 
 resource!(Account, "account", Operator, "accounts", "accounts", None);
 resource!(Attachment, "attachment", Operator, "attachments", "attachments", None);
@@ -141,8 +142,9 @@ pub struct Service {
     pub id: String,
     /// Full name: `region.name.id` or `region.id`.
     pub service_name: String,
-    /// Kind of its backend.
-    pub server_type: String,
+    /// Kind of its backend; a gateway has none.
+    #[serde(default)]
+    pub server_type: Option<String>,
     /// The provider's VPC.
     pub vpc_id: String,
     /// Whether new endpoints wait for the owner.
@@ -184,6 +186,19 @@ pub struct ServiceDescription {
     pub id: String,
 }
 
+/// A service that everyone may connect to.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PublicService {
+    /// Its id.
+    pub id: String,
+    /// Full name.
+    pub service_name: String,
+    /// `interface` or `gateway`.
+    pub service_type: String,
+    /// Who offers it.
+    pub owner: String,
+}
+
 /// A whitelist entry of an endpoint service.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Permission {
@@ -191,6 +206,9 @@ pub struct Permission {
     pub id: String,
     /// `iam:domain::ID`, `organizations:orgPath::PATH` or `*`.
     pub permission: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
     /// When it was added.
     pub created_at: String,
 }
@@ -208,6 +226,9 @@ pub struct Connection {
     pub status: EndpointStatus,
     /// When it was made.
     pub created_at: String,
+    /// What the owner of the service has noted.
+    #[serde(default)]
+    pub description: Option<String>,
 }
 
 /// The consumer's end.

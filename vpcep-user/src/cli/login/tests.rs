@@ -107,12 +107,3 @@ async fn a_logout_ends_the_token_and_keeps_it_when_the_controller_cannot_be_told
     let error = log_out(&target, &file).await.unwrap_err().to_string();
     assert_eq!(error, "profile p is not logged in");
 }
-
-#[test]
-fn a_password_is_the_first_line_of_its_input() {
-    for (input, password) in
-        [("a b\n", Some("a b")), ("x\r\ny\n", Some("x")), ("x", Some("x")), ("\n", None), ("", None)]
-    {
-        assert_eq!(password_line(&mut input.as_bytes()).ok().as_deref(), password, "{input:?}");
-    }
-}

@@ -1,4 +1,5 @@
-//! Who is connected to a service: `connections`, `accept`, `reject`.
+//! Who is connected to a service: `connections`, `accept`, `reject`,
+//! `describe-connection`.
 
 use anyhow::{Context as _, Result};
 use http::Method;
@@ -8,6 +9,7 @@ use crate::cli::output::{Answer, Column};
 use crate::cli::resolve::{endpoint_of_service, id_of};
 use crate::cli::value::Reference;
 use crate::client::{Client, Connection, List, Service};
+use crate::model::Description;
 
 /// What the owner of a service decides about an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,7 @@ const COLUMNS: &[Column<Connection>] = &[
     Column::whole("STATUS", |connection| connection.status.to_string()),
     Column::whole("DOMAIN ID", |connection| connection.domain_id.clone()),
     Column::whole("CREATED", |connection| connection.created_at.clone()),
+    Column::text("DESCRIPTION", |connection| connection.description.clone().unwrap_or_default()),
 ];
 
 /// Shows the endpoints of a service.
@@ -51,6 +54,22 @@ pub async fn list(client: &Client, service: &Reference) -> Result<Answer> {
     let connections = client.all_rows::<Connection>(&path, "connections").await;
     let connections = connections.with_context(|| format!("cannot list connections of {service}"))?;
     Ok(Answer::rows(&connections, "connections", COLUMNS))
+}
+
+/// Changes what the owner of the service notes of an endpoint.
+pub async fn describe(
+    client: &Client,
+    service: &Reference,
+    endpoint: &Reference,
+    description: &Description,
+) -> Result<Answer> {
+    let service_id = id_of::<Service>(client, service, &[]).await?;
+    let id = endpoint_of_service(client, &service_id, endpoint).await?;
+    let path = client.path_of::<Service>(&[&service_id, "connections", "description"]);
+    let body = json!({ "connections": [{ "id": id, "description": description.as_str() }] });
+    let described = client.rows::<Connection>(Method::PUT, &path, Some(body), "connections").await;
+    let described = described.with_context(|| format!("cannot describe endpoint {endpoint}"))?;
+    Ok(Answer::rows(&described, "connections", COLUMNS))
 }
 
 /// What could not be done, and what was.

@@ -1,29 +1,39 @@
 //! `vpcep service`: endpoint services from the provider's side.
 //!
-//! The service itself is here; who may connect is in [`permission`], who is
-//! connected in [`connection`].
+//! The service itself is here, its making in [`create`]; who may connect is in
+//! [`permission`], who is connected in [`connection`].
 
 mod connection;
+mod create;
 mod permission;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
+use super::UsageError;
 use super::output::{Answer, Column, or_dash};
 use super::resolve::{find, id_of};
-use super::value::{self, PortMapping, Reference};
+use super::tag::{self, Tagged};
+use super::value::{self, PortMapping, Reference, Tag, TagMatch};
 use super::wait::{Progress, WaitArgs, reason};
-use crate::client::{Backend, Client, Port, Service, ServiceDescription, ServiceStatus, Vpc};
+use crate::client::{
+    Backend, Client, Port, PublicService, Resource as _, Service, ServiceDescription, ServiceStatus,
+};
 use crate::model::{Description, ServiceName};
+use create::CreateArgs;
 
 /// What can be done with endpoint services.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Offer a backend to others as an endpoint service
+    /// Offer a backend to others as an endpoint service; the operator also offers routes (gateway)
     ///
-    /// Example: vpcep service create --vpc net2 --backend web --port 80:8080 --port 443:8443 --name shop
+    /// Examples:
+    ///   vpcep service create --vpc net2 --backend web --port 80:8080 --port 443:8443 --name shop
+    ///   vpcep service create --type gateway --vpc storage --prefix 100.125.0.0/16 --name obs --public
+    #[command(verbatim_doc_comment)]
     Create(CreateArgs),
     /// Show your services
     List(ListArgs),
@@ -36,6 +46,31 @@ pub enum Command {
     ///
     /// Example: vpcep service update shop --approval off
     Update(UpdateArgs),
+    /// Give a service another name, the middle part of the full one
+    Rename {
+        /// Id, full name or name
+        service: Reference,
+        /// The new name: at most 16 letters, digits, '_' and '-'
+        name: ServiceName,
+    },
+    /// Give a service tags; a key it has takes the new value
+    ///
+    /// Example: vpcep service tag shop env=prod owner=web
+    Tag {
+        /// Id, full name or name
+        service: Reference,
+        /// A tag
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        tags: Vec<Tag>,
+    },
+    /// Take tags from a service, by key or by key and value
+    Untag {
+        /// Id, full name or name
+        service: Reference,
+        /// A tag
+        #[arg(required = true, value_name = "KEY[=VALUE]")]
+        tags: Vec<TagMatch>,
+    },
     /// Delete a service to which no endpoint is connected
     Delete {
         /// Id, full name or name
@@ -50,6 +85,8 @@ pub enum Command {
         /// Full name, region.NAME.ID, or the id
         full_name: Reference,
     },
+    /// Show the services that everyone may connect to
+    Public,
     /// Let accounts connect to a service
     ///
     /// Example: vpcep service allow shop acme 0123456789abcdef0123456789abcdef
@@ -59,6 +96,9 @@ pub enum Command {
         /// Domain id, account name (operator), iam:domain::ID, organizations:orgPath::PATH or * for everyone
         #[arg(required = true, value_name = "PERMISSION")]
         permissions: Vec<value::Permission>,
+        /// What they are for: at most 512 characters, without '<' and '>'
+        #[arg(long, value_name = "TEXT")]
+        description: Option<Description>,
     },
     /// Take permissions back; endpoints already connected stay
     ///
@@ -66,7 +106,7 @@ pub enum Command {
     Disallow {
         /// Id, full name or name
         service: Reference,
-        /// As `vpcep service permissions` shows it, or as it was given to allow
+        /// Id, as `vpcep service permissions` shows it, or as it was given to allow
         #[arg(required = true, value_name = "PERMISSION")]
         permissions: Vec<value::Permission>,
     },
@@ -75,10 +115,28 @@ pub enum Command {
         /// Id, full name or name
         service: Reference,
     },
+    /// Change the description of a permission
+    DescribePermission {
+        /// Id, full name or name of the service
+        service: Reference,
+        /// Id of the permission
+        permission_id: Reference,
+        /// At most 512 characters, without '<' and '>'
+        description: Description,
+    },
     /// Show the endpoints of a service, whoever owns them
     Connections {
         /// Id, full name or name
         service: Reference,
+    },
+    /// Change what you note of an endpoint
+    DescribeConnection {
+        /// Id, full name or name
+        service: Reference,
+        /// Id or marker_id of the endpoint
+        endpoint: Reference,
+        /// At most 512 characters, without '<' and '>'
+        description: Description,
     },
     /// Accept endpoints that wait or were rejected
     ///
@@ -98,31 +156,6 @@ pub enum Command {
         #[arg(required = true, value_name = "ENDPOINT")]
         endpoints: Vec<Reference>,
     },
-}
-
-/// Arguments of `service create`.
-#[derive(Debug, Args)]
-pub struct CreateArgs {
-    /// VPC of the backend, by name or id
-    #[arg(long)]
-    vpc: Reference,
-    /// Backend in that VPC, by name or id
-    #[arg(long)]
-    backend: Reference,
-    /// Port of the endpoint and port of the backend it leads to, repeatable (1 to 200)
-    #[arg(long = "port", required = true, value_name = "CLIENT:SERVER[/tcp|/udp]")]
-    ports: Vec<PortMapping>,
-    /// Middle part of the full name: at most 16 letters, digits, '_' and '-'
-    #[arg(long)]
-    name: Option<ServiceName>,
-    /// Whether new endpoints wait to be accepted
-    #[arg(long, value_enum, default_value_t)]
-    approval: Switch,
-    /// Free text: at most 512 characters, without '<' and '>'
-    #[arg(long, value_name = "TEXT")]
-    description: Option<Description>,
-    #[command(flatten)]
-    wait: WaitArgs,
 }
 
 /// Arguments of `service list`.
@@ -181,19 +214,6 @@ impl Serialize for Switch {
 }
 
 #[derive(Serialize)]
-struct NewService {
-    vpc_id: String,
-    port_id: String,
-    server_type: String,
-    ports: Vec<PortMapping>,
-    approval_enabled: Switch,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-}
-
-#[derive(Serialize)]
 struct ServiceChanges {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_name: Option<String>,
@@ -211,11 +231,17 @@ const COLUMNS: &[Column<Service>] = &[
     Column::whole("ID", |service| service.id.clone()),
     Column::text("NAME", |service| service.short_name().unwrap_or("-").to_owned()),
     Column::whole("STATUS", |service| service.status.to_string()),
-    Column::whole("TYPE", |service| service.server_type.clone()),
+    Column::whole("TYPE", |service| or_dash(&service.server_type)),
     Column::text("PORTS", |service| ports_text(&service.ports)),
     Column::whole("APPROVAL", |service| if service.approval_enabled { "on" } else { "off" }.to_owned()),
     Column::whole("CONNECTED", |service| or_dash(&service.connection_count)),
     Column::whole("VPC ID", |service| service.vpc_id.clone()),
+];
+
+const PUBLIC_COLUMNS: &[Column<PublicService>] = &[
+    Column::whole("NAME", |service| service.service_name.clone()),
+    Column::whole("TYPE", |service| service.service_type.clone()),
+    Column::text("OWNER", |service| service.owner.clone()),
 ];
 
 fn ports_text(ports: &[Port]) -> String {
@@ -226,56 +252,55 @@ fn ports_text(ports: &[Port]) -> String {
 }
 
 impl Command {
+    /// Refuses arguments that do not go together.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self {
+            Self::Create(args) => args.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// Does it.
     pub async fn run(self, client: &Client) -> Result<Answer> {
+        use connection::Decision;
         match self {
             Self::Create(args) => args.run(client).await,
             Self::List(args) => args.run(client).await,
             Self::Show { service } => Ok(Answer::object(find::<Service>(client, &service, &[]).await?)),
             Self::Update(args) => args.run(client).await,
-            Self::Delete { service, wait } => {
+            Self::Rename { service, name } => rename(client, &service, &name).await,
+            Self::Tag { service, tags } => {
                 let id = id_of::<Service>(client, &service, &[]).await?;
-                let deleted = client.delete::<Service>(&id).await;
-                deleted.with_context(|| format!("cannot delete endpoint service {service}"))?;
-                wait.until_gone::<Service>(client, &id).await?;
-                Ok(Answer::deleted("endpoint service", &id))
+                tag::add(client, Tagged::Service, &id, &tags).await
             }
+            Self::Untag { service, tags } => {
+                let id = id_of::<Service>(client, &service, &[]).await?;
+                tag::remove(client, Tagged::Service, &id, &tags).await
+            }
+            Self::Delete { service, wait } => delete(client, &service, wait).await,
             Self::Find { full_name } => describe(client, &full_name).await,
-            Self::Allow { service, permissions } => {
-                permission::change(client, &service, &permissions, permission::Action::Add).await
+            Self::Public => public(client).await,
+            Self::Allow { service, permissions, description } => {
+                permission::add(client, &service, &permissions, description.as_ref()).await
             }
             Self::Disallow { service, permissions } => {
-                permission::change(client, &service, &permissions, permission::Action::Remove).await
+                permission::remove(client, &service, &permissions).await
             }
             Self::Permissions { service } => permission::list(client, &service).await,
+            Self::DescribePermission { service, permission_id, description } => {
+                permission::describe(client, &service, &permission_id, &description).await
+            }
             Self::Connections { service } => connection::list(client, &service).await,
+            Self::DescribeConnection { service, endpoint, description } => {
+                connection::describe(client, &service, &endpoint, &description).await
+            }
             Self::Accept { service, endpoints } => {
-                connection::decide(client, &service, &endpoints, connection::Decision::Accept).await
+                connection::decide(client, &service, &endpoints, Decision::Accept).await
             }
             Self::Reject { service, endpoints } => {
-                connection::decide(client, &service, &endpoints, connection::Decision::Reject).await
+                connection::decide(client, &service, &endpoints, Decision::Reject).await
             }
         }
-    }
-}
-
-impl CreateArgs {
-    async fn run(self, client: &Client) -> Result<Answer> {
-        let Self { vpc, backend, ports, name, approval, description, wait } = self;
-        let vpc_id = id_of::<Vpc>(client, &vpc, &[]).await?;
-        let backend = find::<Backend>(client, &backend, &[("vpc_id", &vpc_id)]).await?.data;
-        let body = NewService {
-            vpc_id,
-            port_id: backend.port_id,
-            server_type: backend.server_type,
-            ports,
-            approval_enabled: approval,
-            service_name: name.map(|name| name.as_str().to_owned()),
-            description: description.map(|text| text.as_str().to_owned()),
-        };
-        let service = client.create::<Service>(&body).await.context("cannot create the endpoint service")?;
-        let id = service.data.id.clone();
-        Ok(Answer::object(wait.until_done(client, &id, service, progress).await?))
     }
 }
 
@@ -310,6 +335,29 @@ impl UpdateArgs {
         let updated = client.update::<Service>(&id, &changes).await;
         Ok(Answer::object(updated.with_context(|| format!("cannot update endpoint service {service}"))?))
     }
+}
+
+async fn rename(client: &Client, service: &Reference, name: &ServiceName) -> Result<Answer> {
+    let id = id_of::<Service>(client, service, &[]).await?;
+    let path = client.path_of::<Service>(&[&id, "name"]);
+    let body = json!({ "endpoint_service_name": name.as_str() });
+    let renamed = client.send(Method::PUT, &path, Some(body)).await;
+    Ok(Answer::record(renamed.with_context(|| format!("cannot rename endpoint service {service}"))?))
+}
+
+async fn delete(client: &Client, service: &Reference, wait: WaitArgs) -> Result<Answer> {
+    let id = id_of::<Service>(client, service, &[]).await?;
+    let deleted = client.delete::<Service>(&id).await;
+    deleted.with_context(|| format!("cannot delete endpoint service {service}"))?;
+    wait.until_gone::<Service>(client, &id).await?;
+    Ok(Answer::deleted("endpoint service", &id))
+}
+
+async fn public(client: &Client) -> Result<Answer> {
+    let path = client.path_of::<Service>(&["public"]);
+    let services = client.all_rows::<PublicService>(&path, Service::KIND.plural).await;
+    let services = services.context("cannot list public endpoint services")?;
+    Ok(Answer::rows(&services, Service::KIND.plural, PUBLIC_COLUMNS))
 }
 
 async fn describe(client: &Client, full_name: &Reference) -> Result<Answer> {

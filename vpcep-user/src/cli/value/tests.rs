@@ -88,6 +88,8 @@ fn values_of_another_form_are_refused() {
         "a/b",
     ]);
     refused::<Reference>(&["", " ", "a\nb"]);
+    refused::<Tag>(&["", "env", "=prod"]);
+    refused::<TagMatch>(&["", "=prod"]);
     for text in ["", "0", "4095", "-1", "+7", "99999", "x"] {
         assert!(vlan(text).is_err(), "vlan {text:?}");
     }

@@ -78,3 +78,21 @@ async fn a_deleted_object_is_waited_for_until_it_is_not_found() {
     FOREVER.until_gone::<Vpc>(&server.client(), "1").await.unwrap();
     assert_eq!(server.lines().len(), 2);
 }
+
+#[test]
+fn a_terminal_sees_one_line_that_is_gone_in_the_end_and_a_pipe_nothing() {
+    let mut seen = Vec::new();
+    let mut line = Line { out: Some(&mut seen), is_shown: false };
+    line.show("is still creating, 0 s");
+    line.show("is still creating, 1 s");
+    drop(line);
+    assert_eq!(
+        String::from_utf8(seen).unwrap(),
+        "\r\x1b[Kis still creating, 0 s\r\x1b[Kis still creating, 1 s\r\x1b[K"
+    );
+    let mut unused = Vec::new();
+    drop(Line { out: Some(&mut unused), is_shown: false });
+    assert!(unused.is_empty());
+    let pipe = std::fs::File::open("/dev/null").unwrap();
+    assert!(Line::on(pipe).out.is_none());
+}

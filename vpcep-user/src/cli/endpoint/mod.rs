@@ -1,6 +1,13 @@
-//! `vpcep endpoint`: the consumer's own addresses for services.
+//! `vpcep endpoint`: the consumer's own addresses for services, and routes to them.
+//!
+//! The endpoint itself is here, its making in [`create`]; the routes of a gateway
+//! endpoint are in [`routes`], its policy in [`policy`].
 
-use std::net::Ipv4Addr;
+mod create;
+mod policy;
+mod routes;
+
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,19 +16,24 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output::{Answer, Column, or_dash};
-use super::resolve::{find, id_of, service_to_connect};
-use super::value::Reference;
+use super::resolve::{find, id_of};
+use super::tag::{self, Tagged};
+use super::value::{Reference, Tag, TagMatch};
 use super::vpc;
 use super::wait::{Progress, WaitArgs, reason};
-use crate::client::{Client, Endpoint, EndpointStatus, Subnet, Vpc};
-use crate::model::{Description, WhitelistEntry};
+use crate::client::{Client, Endpoint, EndpointStatus, Host, List, Vpc};
+use crate::model::WhitelistEntry;
+use create::CreateArgs;
 
 /// What can be done with endpoints.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make an endpoint: an address in a subnet that leads to a service
+    /// Make an endpoint: an address in a subnet, or routes, that lead to a service
     ///
-    /// Example: vpcep endpoint create --service region1.shop.SERVICE_ID --vpc net1 --subnet front --wait
+    /// Examples:
+    ///   vpcep endpoint create --service region1.shop.SERVICE_ID --vpc net1 --subnet front --wait
+    ///   vpcep endpoint create --service region1.obs.SERVICE_ID --vpc net1 --gateway
+    #[command(verbatim_doc_comment)]
     Create(CreateArgs),
     /// Show your endpoints, or those in one VPC
     List {
@@ -41,6 +53,52 @@ pub enum Command {
         override_usage = "vpcep endpoint update <ENDPOINT> <--allow-from <CIDR>...|--allow-all|--refusal <REFUSAL>>"
     )]
     Update(UpdateArgs),
+    /// Give an endpoint tags; a key it has takes the new value
+    ///
+    /// Example: vpcep endpoint tag 16777510 env=prod owner=web
+    Tag {
+        /// Id or marker_id
+        endpoint: Reference,
+        /// A tag
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        tags: Vec<Tag>,
+    },
+    /// Take tags from an endpoint, by key or by key and value
+    Untag {
+        /// Id or marker_id
+        endpoint: Reference,
+        /// A tag
+        #[arg(required = true, value_name = "KEY[=VALUE]")]
+        tags: Vec<TagMatch>,
+    },
+    /// Bind a gateway endpoint to these route tables, and to no others
+    Bind {
+        /// Id or marker_id
+        endpoint: Reference,
+        /// Route tables of its VPC, by name or id
+        #[arg(required = true, value_name = "ROUTE_TABLE")]
+        route_tables: Vec<Reference>,
+    },
+    /// Set the policy of an endpoint, where its service takes one
+    ///
+    /// Example: vpcep endpoint set-policy 16777510 read-only.json
+    SetPolicy {
+        /// Id or marker_id
+        endpoint: Reference,
+        /// JSON: an array of statements, or a policy document; - is standard input
+        file: PathBuf,
+    },
+    /// Take the policy off an endpoint: everything is allowed
+    ClearPolicy {
+        /// Id or marker_id
+        endpoint: Reference,
+    },
+    /// Show the private domain names in a VPC and their addresses, in the form of hosts(5)
+    Hosts {
+        /// VPC, by name or id
+        #[arg(long)]
+        vpc: Reference,
+    },
     /// Delete an endpoint in any state; its flows end
     Delete {
         /// Id or marker_id
@@ -48,31 +106,6 @@ pub enum Command {
         #[command(flatten)]
         wait: WaitArgs,
     },
-}
-
-/// Arguments of `endpoint create`.
-#[derive(Debug, Args)]
-pub struct CreateArgs {
-    /// Service to connect to: full name, id, or name of one of yours
-    #[arg(long)]
-    service: Reference,
-    /// VPC of the clients, by name or id
-    #[arg(long)]
-    vpc: Reference,
-    /// Subnet of that VPC to take the address from, by name or id
-    #[arg(long)]
-    subnet: Reference,
-    /// The address; a free one is chosen when none is given
-    #[arg(long, value_name = "IP")]
-    ip: Option<Ipv4Addr>,
-    /// Only these clients may use the endpoint, repeatable; everyone may when none is given
-    #[arg(long, value_name = "CIDR")]
-    allow_from: Vec<WhitelistEntry>,
-    /// Free text: at most 512 characters, without '<' and '>'
-    #[arg(long, value_name = "TEXT")]
-    description: Option<Description>,
-    #[command(flatten)]
-    wait: WaitArgs,
 }
 
 /// Arguments of `endpoint update`.
@@ -107,19 +140,6 @@ enum Refusal {
     Silent,
 }
 
-#[derive(Serialize)]
-struct NewEndpoint {
-    endpoint_service_id: String,
-    vpc_id: String,
-    subnet_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port_ip: Option<Ipv4Addr>,
-    whitelist: Vec<String>,
-    enable_whitelist: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-}
-
 const COLUMNS: &[Column<Endpoint>] = &[
     Column::whole("ID", |endpoint| endpoint.id.clone()),
     Column::whole("MARKER ID", |endpoint| endpoint.marker_id.to_string()),
@@ -128,6 +148,12 @@ const COLUMNS: &[Column<Endpoint>] = &[
     Column::text("SERVICE", |endpoint| endpoint.endpoint_service_name.clone()),
     Column::text("ALLOWED", allowed_text),
     Column::whole("VPC ID", |endpoint| endpoint.vpc_id.clone()),
+];
+
+/// With the header as a comment a table is a hosts file.
+const HOST_COLUMNS: &[Column<Host>] = &[
+    Column::whole("# ADDRESS", |host| host.address.clone()),
+    Column::whole("NAME", |host| host.name.clone()),
 ];
 
 fn allowed_text(endpoint: &Endpoint) -> String {
@@ -150,6 +176,18 @@ impl Command {
             }
             Self::Show { endpoint } => Ok(Answer::object(find::<Endpoint>(client, &endpoint, &[]).await?)),
             Self::Update(args) => args.run(client).await,
+            Self::Tag { endpoint, tags } => {
+                let id = id_of::<Endpoint>(client, &endpoint, &[]).await?;
+                tag::add(client, Tagged::Endpoint, &id, &tags).await
+            }
+            Self::Untag { endpoint, tags } => {
+                let id = id_of::<Endpoint>(client, &endpoint, &[]).await?;
+                tag::remove(client, Tagged::Endpoint, &id, &tags).await
+            }
+            Self::Bind { endpoint, route_tables } => routes::bind(client, &endpoint, &route_tables).await,
+            Self::SetPolicy { endpoint, file } => policy::set(client, &endpoint, &file).await,
+            Self::ClearPolicy { endpoint } => policy::clear(client, &endpoint).await,
+            Self::Hosts { vpc } => hosts(client, &vpc).await,
             Self::Delete { endpoint, wait } => {
                 let id = id_of::<Endpoint>(client, &endpoint, &[]).await?;
                 let deleted = client.delete::<Endpoint>(&id).await;
@@ -158,27 +196,6 @@ impl Command {
                 Ok(Answer::deleted("endpoint", &id))
             }
         }
-    }
-}
-
-impl CreateArgs {
-    async fn run(self, client: &Client) -> Result<Answer> {
-        let Self { service, vpc, subnet, ip, allow_from, description, wait } = self;
-        let endpoint_service_id = service_to_connect(client, &service).await?;
-        let vpc_id = id_of::<Vpc>(client, &vpc, &[]).await?;
-        let subnet_id = id_of::<Subnet>(client, &subnet, &[("vpc_id", &vpc_id)]).await?;
-        let body = NewEndpoint {
-            endpoint_service_id,
-            vpc_id,
-            subnet_id,
-            port_ip: ip,
-            enable_whitelist: !allow_from.is_empty(),
-            whitelist: texts(&allow_from),
-            description: description.map(|text| text.as_str().to_owned()),
-        };
-        let endpoint = client.create::<Endpoint>(&body).await.context("cannot create the endpoint")?;
-        let id = endpoint.data.id.clone();
-        Ok(Answer::object(wait.until_done(client, &id, endpoint, progress).await?))
     }
 }
 
@@ -200,6 +217,16 @@ impl UpdateArgs {
         }
         Ok(Answer::object(updated.expect("clap requires one of the changes")))
     }
+}
+
+async fn hosts(client: &Client, vpc: &Reference) -> Result<Answer> {
+    let vpc_id = id_of::<Vpc>(client, vpc, &[]).await?;
+    let path = client.path_of::<Vpc>(&[&vpc_id, "hosts"]);
+    let hosts: List<Host> = client
+        .rows(Method::GET, &path, None, "hosts")
+        .await
+        .with_context(|| format!("cannot list the names in VPC {vpc}"))?;
+    Ok(Answer::rows(&hosts, "hosts", HOST_COLUMNS))
 }
 
 fn texts(entries: &[WhitelistEntry]) -> Vec<String> {
