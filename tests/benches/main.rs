@@ -1,8 +1,8 @@
-//! How fast the data plane is, and against what it is to be judged.
+//! How fast data plane and API are, and against what it is to be judged.
 //!
-//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|converge|network]` prints
+//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|converge|network|api]` prints
 //! Markdown. It needs root; `network` also needs iperf3, nft and ethtool;
-//! it and `converge` need vpcepd and vpcep built for release.
+//! it, `converge` and `api` need vpcepd and vpcep built for release.
 
 use anyhow::{Result, bail};
 
@@ -13,6 +13,8 @@ mod runner;
 #[path = "../tests/packet/stage.rs"]
 mod stage;
 
+mod api;
+mod caller;
 mod converge;
 mod network;
 mod packets;
@@ -34,6 +36,9 @@ fn main() -> Result<()> {
     }
     if is_chosen("network") {
         println!("{}", network::run()?);
+    }
+    if is_chosen("api") {
+        println!("{}", api::run()?);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: how fast the data plane is, beside nftables in the same
-//! run. How the numbers are made is said in docs/benchmarks/README.md.
+//! `cargo xtask bench`: how fast data plane and API are, the former beside nftables
+//! in the same run. How the numbers are made is said in docs/benchmarks/README.md.
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -23,6 +23,8 @@ enum Part {
     Converge,
     /// Connections, throughput and round trips through namespaces
     Network,
+    /// Lists, reads, creations and memory of the API
+    Api,
 }
 
 /// Builds for release and measures.
@@ -37,6 +39,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         Some(Part::Packets) => &["--", "packets"],
         Some(Part::Converge) => &["--", "converge"],
         Some(Part::Network) => &["--", "network"],
+        Some(Part::Api) => &["--", "api"],
     };
     Step::cargo("bench", &[&bench, part].concat()).run()
 }
