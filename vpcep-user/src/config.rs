@@ -18,7 +18,7 @@ use crate::api::tls::TlsFiles;
 use crate::api::{PublicUrl, PublicUrlError};
 use crate::audit::Retention;
 use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
-use crate::model::{Cidr, ModelError, Region};
+use crate::model::{Cidr, DnsDomain, ModelError, Region};
 
 /// The vpcep controller: serves the API and keeps the data plane as the API says.
 #[derive(Debug, Default, Parser)]
@@ -74,6 +74,9 @@ struct Options {
     /// Region this controller serves, the first part of full service names [default: local]
     #[arg(long, env = "VPCEP_REGION", value_name = "NAME")]
     region: Option<String>,
+    /// What names of endpoints end in [default: vpcep.internal]
+    #[arg(long, env = "VPCEP_DNS_DOMAIN", value_name = "DOMAIN")]
+    dns_domain: Option<String>,
     /// Data plane: bpf, or none for the control plane alone [default: bpf]
     #[arg(long, env = "VPCEP_DATAPATH", value_name = "KIND")]
     datapath: Option<DatapathKind>,
@@ -134,6 +137,8 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// Region this controller serves.
     pub region: Region,
+    /// What names of endpoints end in.
+    pub dns_domain: DnsDomain,
     /// What is logged.
     pub log: String,
     /// How much of the audit log is kept.
@@ -231,6 +236,7 @@ impl Options {
             run_dir: self.run_dir.or(file.run_dir),
             bpffs: self.bpffs.or(file.bpffs),
             region: self.region.or(file.region),
+            dns_domain: self.dns_domain.or(file.dns_domain),
             datapath: self.datapath.or(file.datapath),
             snat_range: self.snat_range.or(file.snat_range),
             max_endpoints: self.max_endpoints.or(file.max_endpoints),
@@ -261,6 +267,7 @@ impl Options {
             listen,
             tls,
             public_url: self.public_url.as_deref().map(str::parse).transpose()?,
+            dns_domain: dns_domain(self.dns_domain.as_deref())?,
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
             log: self.log.unwrap_or_else(|| "info".into()),
             audit: Retention {
@@ -320,6 +327,13 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFi
     }
 }
 
+/// What names of endpoints end in.
+fn dns_domain(text: Option<&str>) -> Result<DnsDomain, ConfigError> {
+    let parsed = text.map(str::parse).transpose();
+    let parsed = parsed.map_err(|source| ConfigError::Value { setting: "dns-domain", source })?;
+    Ok(parsed.unwrap_or_default())
+}
+
 fn snat_range(text: &str) -> Result<Cidr, ConfigError> {
     let range: Cidr = text.parse().map_err(|source| ConfigError::Value { setting: "snat-range", source })?;
     if !Cidr::RESERVED.covers(range) || range.prefix_len() < 26 {
@@ -354,6 +368,7 @@ mod tests {
         assert_eq!(settings.key_file, Path::new("/var/lib/vpcep/secrets.key"));
         assert_eq!(settings.token_lifetime, Duration::from_secs(86_400));
         assert_eq!(settings.region.as_str(), "local");
+        assert_eq!(settings.dns_domain, DnsDomain::default());
         assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
         assert_eq!(settings.datapath.snat_range.to_string(), "198.19.128.0/26");
         assert_eq!(settings.datapath.timeouts, Timeouts::default());
@@ -394,6 +409,7 @@ mod tests {
             (&["--audit-files", "0"][..], "bad setting audit-files 0"),
             (&["--token-ttl-secs", "0"][..], "bad setting token-ttl-secs 0"),
             (&["--region", "a.b"][..], "bad setting region"),
+            (&["--dns-domain", "a..b"], "bad setting dns-domain"),
         ] {
             let error = settings(args).unwrap_err();
             assert!(error.contains(part), "{args:?}: {error}");
