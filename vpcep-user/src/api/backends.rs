@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::InProject;
 use super::error::ApiError;
-use super::networks::InVpc;
 use super::openapi::named;
 use super::page::Paging;
 use super::request::{Body, Id, Query, require};
+use super::vpcs::InVpc;
 use crate::controller::backends;
 use crate::controller::backends::NewBackend;
 use crate::model::{

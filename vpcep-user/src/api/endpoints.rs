@@ -1,5 +1,6 @@
 //! `/v1/{project_id}/vpc-endpoints`: list and create, and show, update
-//! (whitelist) and delete under `/{id}`.
+//! (whitelist) and delete under `/{id}`. Policies are in `policies.rs`, route
+//! tables in `route_tables.rs`, tags in `tags.rs`.
 
 use std::net::Ipv4Addr;
 
@@ -10,21 +11,24 @@ use axum::extract::State as Context;
 use axum::response::NoContent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::App;
 use super::auth::InProject;
 use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
+use super::policies::{StatementView, parse_policy};
 use super::request::{Body, Id, Query, contains, only, require, unset};
+use super::route_tables::parse_route_tables;
+use super::tags::{TagRequest, TagView, parse_tags};
 use super::wire::ADDRESS_OR_NONE;
 use crate::controller::endpoints::NewEndpoint;
 use crate::controller::{State, endpoints};
 use crate::model::connection::{Effect, Failure, State as ConnectionState};
 use crate::model::{
-    Description, Endpoint, EndpointId, MAX_WHITELIST, Policy, ProjectId, ServiceId, SubnetId, Tags,
-    Timestamp, VpcId, Whitelist, WhitelistEntry, parse_address,
+    Description, Endpoint, EndpointId, MAX_STATEMENTS, MAX_TAGS, MAX_WHITELIST, ProjectId, RouteTableId,
+    ServiceId, SubnetId, Timestamp, VpcId, Whitelist, WhitelistEntry, parse_address,
 };
 
 pub fn routes() -> ApiRouter<App> {
@@ -132,7 +136,7 @@ pub struct EndpointView {
     enable_dns: bool,
     /// The VPC it is in.
     vpc_id: VpcId,
-    /// The subnet it has its address from.
+    /// The subnet it has its address from; null for a gateway endpoint.
     subnet_id: Option<SubnetId>,
     /// When it was made.
     created_at: Timestamp,
@@ -140,16 +144,14 @@ pub struct EndpointView {
     updated_at: Timestamp,
     /// Its owner.
     project_id: ProjectId,
-    /// Always empty.
-    #[schemars(with = "Vec<Value>")]
-    tags: [(); 0],
+    /// The owner's tags.
+    tags: Vec<TagView>,
     /// The clients that may use it, where that is enforced.
     whitelist: Vec<WhitelistEntry>,
     /// Whether the whitelist is enforced.
     enable_whitelist: bool,
-    /// Always empty.
-    #[schemars(with = "Vec<Value>")]
-    routetables: [(); 0],
+    /// The route tables that lead to a gateway endpoint.
+    routetables: Vec<RouteTableId>,
     /// Always `enable`.
     enable_status: &'static str,
     /// Always `default`.
@@ -160,6 +162,16 @@ pub struct EndpointView {
     endpoint_pool_id: Option<String>,
     /// Always null.
     public_border_group: Option<String>,
+    /// Its name in the VPC; present when it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns_names: Option<[String; 1]>,
+    /// The statements of its policy; present when it has some. The service behind
+    /// enforces them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_statement: Option<Vec<StatementView>>,
+    /// Its policy as one document; present when it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_document: Option<Map<String, Value>>,
     /// Why it failed; present when it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<[ErrorDetail; 1]>,
@@ -177,21 +189,24 @@ impl EndpointView {
             endpoint_service_name: service_name(state, endpoint),
             endpoint_service_id: endpoint.service,
             marker_id: endpoint.marker,
-            enable_dns: false,
+            enable_dns: endpoint.has_name(),
             vpc_id: endpoint.vpc,
             subnet_id: endpoint.subnet(),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
             project_id: endpoint.project,
-            tags: [],
+            tags: TagView::all(&endpoint.tags),
             whitelist: endpoint.whitelist.entries().to_vec(),
             enable_whitelist: endpoint.whitelist.is_enabled(),
-            routetables: [],
+            routetables: endpoint.route_tables().to_vec(),
             enable_status: "enable",
             specification_name: "default",
             description: endpoint.description.as_str().into(),
             endpoint_pool_id: None,
             public_border_group: None,
+            dns_names: state.dns_name(endpoint).map(|name| [name]),
+            policy_statement: StatementView::all(&endpoint.policy),
+            policy_document: endpoint.policy.document().cloned(),
             error: failure(&endpoint.connection.state),
         }
     }
@@ -215,8 +230,9 @@ pub struct CreateRequest {
     /// The VPC it shall be in.
     #[schemars(with = "VpcId")]
     vpc_id: Option<String>,
-    /// The subnet it shall have its address from.
-    #[schemars(with = "SubnetId")]
+    /// The subnet it shall have its address from; an endpoint of an interface
+    /// service needs one, one of a gateway service has none.
+    #[schemars(with = "Option<SubnetId>")]
     subnet_id: Option<String>,
     /// Its address; one is chosen when it is absent or empty.
     #[schemars(regex(pattern = ADDRESS_OR_NONE))]
@@ -238,21 +254,20 @@ pub struct CreateRequest {
     /// None is supported.
     #[schemars(with = "Option<()>")]
     ipv6_address: Option<Value>,
-    /// Only false is supported.
-    #[schemars(extend("enum" = [false, null]))]
-    enable_dns: Option<Value>,
-    /// None are supported.
-    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
-    tags: Option<Value>,
-    /// An interface endpoint has none.
-    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
-    routetables: Option<Value>,
-    /// None are supported.
-    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
-    policy_statement: Option<Value>,
-    /// None is supported.
-    #[schemars(with = "Option<()>")]
-    policy_document: Option<Value>,
+    /// Whether it has a name of its own in the VPC; no effect without address.
+    enable_dns: Option<bool>,
+    /// Each key once.
+    #[schemars(length(max = MAX_TAGS))]
+    tags: Option<Vec<TagRequest>>,
+    /// The route tables that lead to a gateway endpoint; the VPC's default one when
+    /// absent. An interface endpoint has none.
+    #[schemars(with = "Option<Vec<RouteTableId>>", length(max = endpoints::MAX_ROUTE_TABLES))]
+    routetables: Option<Vec<String>>,
+    /// What its users may do, where the service has `enable_policy`.
+    #[schemars(length(max = MAX_STATEMENTS))]
+    policy_statement: Option<Vec<StatementView>>,
+    /// A policy as one document, where the service has `enable_policy`.
+    policy_document: Option<Map<String, Value>>,
 }
 
 fn whitelist_entries(texts: Vec<String>) -> Result<Vec<WhitelistEntry>, ApiError> {
@@ -285,25 +300,20 @@ impl TryFrom<CreateRequest> for NewEndpoint {
         }
         only("ip_version", ip_version.as_deref(), &["ipv4"], "ipv4")?;
         unset("ipv6_address", ipv6_address.as_ref(), "none")?;
-        unset("enable_dns", enable_dns.as_ref(), "false")?;
-        unset("tags", tags.as_ref(), "no tags")?;
-        unset("routetables", routetables.as_ref(), "none for an interface endpoint")?;
-        unset("policy_statement", policy_statement.as_ref(), "no policy")?;
-        unset("policy_document", policy_document.as_ref(), "no policy")?;
         let entries = whitelist_entries(whitelist.unwrap_or_default())?;
         Ok(Self {
             service: require("endpoint_service_id", endpoint_service_id)?.parse()?,
             vpc: require("vpc_id", vpc_id)?.parse()?,
-            subnet: Some(require("subnet_id", subnet_id)?.parse()?),
+            subnet: subnet_id.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose()?,
             address: port_ip
                 .filter(|text| !text.is_empty())
                 .map(|text| parse_address("port_ip", &text))
                 .transpose()?,
-            has_name: false,
-            route_tables: Vec::new(),
+            has_name: enable_dns.unwrap_or(false),
+            route_tables: parse_route_tables(&routetables.unwrap_or_default())?,
             whitelist: Whitelist::new(enable_whitelist.unwrap_or(false), entries)?,
-            policy: Policy::default(),
-            tags: Tags::default(),
+            policy: parse_policy(policy_statement, policy_document)?,
+            tags: parse_tags(tags)?,
             description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
         })
     }

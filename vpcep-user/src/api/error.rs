@@ -110,10 +110,12 @@ pub enum ApiError {
     #[error(transparent)]
     Project(ModelError),
     /// `limit` out of range.
-    #[error("bad limit \"{value}\": expected 0 to {max}")]
+    #[error("bad limit \"{value}\": expected {min} to {max}")]
     Limit {
         /// What was given.
         value: String,
+        /// The least there may be.
+        min: usize,
         /// The most there may be.
         max: usize,
     },
@@ -122,6 +124,26 @@ pub enum ApiError {
     Offset {
         /// What was given.
         value: String,
+    },
+    /// An action there is not.
+    #[error("bad action \"{value}\": expected {expected}")]
+    Action {
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A path names a kind of resource that has no tags.
+    #[error("bad resource_type \"{value}\": expected endpoint_service or endpoint")]
+    ResourceType {
+        /// What was given.
+        value: String,
+    },
+    /// A field that only the operator may set.
+    #[error("bad {field}: only the operator makes such a service, leave it out")]
+    OperatorOnly {
+        /// The field.
+        field: &'static str,
     },
     /// A connection action on several endpoints.
     #[error("bad endpoints: {count} given, expected exactly one")]
@@ -153,7 +175,12 @@ impl ApiError {
             Self::NoRoute => (404, "0005"),
             Self::Method => (405, "1004"),
             Self::TooLarge => (413, "1004"),
-            Self::Body { .. } | Self::Unsupported { .. } | Self::Password { .. } => (400, "0002"),
+            Self::Body { .. }
+            | Self::Unsupported { .. }
+            | Self::Password { .. }
+            | Self::OperatorOnly { .. } => (400, "0002"),
+            Self::Action { .. } => (400, "0007"),
+            Self::ResourceType { .. } => (400, "3070"),
             Self::Query => (400, "1004"),
             Self::Parameter { field, .. } => (400, bad_field(field)),
             Self::Missing(field) => (400, missing(field)),
@@ -189,6 +216,9 @@ fn missing(field: &str) -> &'static str {
         "server_type" => "3021",
         "ports" | "client_port" | "server_port" => "2028",
         "permissions" => "3036",
+        "prefixes" => "3017",
+        "routetables" => "2040",
+        "policy_statement" => "2049",
         _ => "2002",
     }
 }
@@ -304,10 +334,10 @@ fn model(error: &ModelError) -> &'static str {
         ModelError::TagValueLong { .. } => "3073",
         ModelError::Prefixes { .. } => "3017",
         ModelError::Policy { .. } => "2048",
+        ModelError::MixedKind { .. } => "3057",
         ModelError::Interface { .. }
         | ModelError::DnsServers { .. }
         | ModelError::DnsDomain { .. }
-        | ModelError::MixedKind { .. }
         | ModelError::Vlan { .. }
         | ModelError::Name { .. }
         | ModelError::Description { .. }

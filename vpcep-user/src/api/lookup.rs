@@ -13,21 +13,104 @@ use super::auth::InProject;
 use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
-use super::request::{Query, require};
-use crate::controller::ControlError;
-use crate::model::{FullName, ServiceId, Timestamp};
+use super::request::{Query, contains, require};
+use crate::controller::{ControlError, State};
+use crate::model::{FullName, Service, ServiceId, ServiceStatus, Timestamp};
 
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new()
         .api_route(
             "/v1/{project_id}/vpc-endpoint-services/public",
-            get_with(public, named("listPublicEndpointServices", "List what the operator offers everyone")),
+            get_with(list, named("listPublicEndpointServices", "List what the operator offers everyone")),
         )
         .api_route(
             "/v1/{project_id}/vpc-endpoint-services/describe",
             get_with(describe, named("describeEndpointService", "Look an endpoint service up by name or id")),
         )
         .with_path_items(|path| path.tag("Endpoint services"))
+}
+
+/// A service that is offered to everyone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PublicEndpointService")]
+struct Offer {
+    /// Names it.
+    id: ServiceId,
+    /// The name of the account that offers it.
+    owner: String,
+    /// Its full name.
+    service_name: FullName,
+    /// `interface` or `gateway`.
+    service_type: &'static str,
+    /// When it was made.
+    created_at: Timestamp,
+    /// Whether its use is charged for; it is not.
+    is_charge: bool,
+    /// Whether endpoints may have policies.
+    enable_policy: bool,
+}
+
+impl Offer {
+    fn new(state: &State, service: &Service) -> Self {
+        Self {
+            id: service.id,
+            owner: state.domain_name(state.domain_of(service.project)).unwrap_or_default().into(),
+            service_name: state.full_name(service),
+            service_type: service.kind.as_str(),
+            created_at: service.created_at,
+            is_charge: false,
+            enable_policy: service.enable_policy,
+        }
+    }
+}
+
+/// A page of services for everyone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PublicEndpointServicePage")]
+pub struct OfferPage {
+    endpoint_services: Vec<Offer>,
+    /// How many there are on all pages.
+    total_count: usize,
+}
+
+/// Which services are wanted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Filter {
+    /// Only that of this id.
+    id: Option<String>,
+    /// Only those with this in their full names, in any case.
+    endpoint_service_name: Option<String>,
+}
+
+impl Filter {
+    fn wants(&self, state: &State, service: &Service) -> bool {
+        let Self { id, endpoint_service_name } = self;
+        id.as_ref().is_none_or(|id| service.id.to_string() == *id)
+            && endpoint_service_name
+                .as_ref()
+                .is_none_or(|part| contains(state.full_name(service).as_str(), part))
+    }
+}
+
+/// `GET /public`
+pub async fn list(
+    _: InProject,
+    Context(app): Context<App>,
+    Paging(page): Paging<10, 1000>,
+    Query(order): Query<Order>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<OfferPage>, ApiError> {
+    app.read(move |state| {
+        let is_offered = |service: &&Service| {
+            service.is_public && service.status == ServiceStatus::Available && filter.wants(state, service)
+        };
+        let mut rows: Vec<_> = state.services.iter().filter(is_offered).collect();
+        order.sort(&mut rows, |service| (service.created_at, service.updated_at));
+        let total_count = rows.len();
+        let rows = page.cut(rows).into_iter().map(|service| Offer::new(state, service));
+        Ok(Json(OfferPage { endpoint_services: rows.collect(), total_count }))
+    })
+    .await
 }
 
 /// What anybody may know of a service.
@@ -38,7 +121,7 @@ pub struct Described {
     id: ServiceId,
     /// Its full name.
     service_name: FullName,
-    /// Always `interface`.
+    /// `interface` or `gateway`.
     service_type: &'static str,
     /// When it was made.
     created_at: Timestamp,
@@ -50,15 +133,6 @@ pub struct Described {
     public_border_group: Option<String>,
 }
 
-/// A page of services for everyone.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "PublicEndpointServicePage")]
-pub struct PublicPage {
-    endpoint_services: Vec<Described>,
-    /// How many there are on all pages.
-    total_count: usize,
-}
-
 /// By what a service is looked up.
 #[derive(Deserialize, JsonSchema)]
 pub struct Named {
@@ -66,17 +140,6 @@ pub struct Named {
     id: Option<String>,
     /// Its full name, when no id is given.
     endpoint_service_name: Option<String>,
-}
-
-/// `GET /public`: services the operator offers to everyone. There are none: what
-/// an operator offers is a service like any other, found by its full name.
-pub async fn public(
-    _: InProject,
-    _: Paging<10, 1000>,
-    _: Query<Order>,
-    _: Query<Named>,
-) -> Result<Json<PublicPage>, ApiError> {
-    Ok(Json(PublicPage { endpoint_services: vec![], total_count: 0 }))
 }
 
 /// `GET /describe`: what anybody may know of a service whose full name or id they
@@ -101,10 +164,10 @@ pub async fn describe(
         Ok(Json(Described {
             id: service.id,
             service_name: state.full_name(service),
-            service_type: "interface",
+            service_type: service.kind.as_str(),
             created_at: service.created_at,
             is_charge: false,
-            enable_policy: false,
+            enable_policy: service.enable_policy,
             public_border_group: None,
         }))
     })

@@ -6,13 +6,18 @@
 //! | path | file |
 //! |---|---|
 //! | `/`, `/v1`, `/openapi.json` | `versions.rs` |
-//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services.rs` |
+//! | `/v1/{project_id}/vpc-endpoint-services[/..]` | `services/` |
 //! | `/v1/{project_id}/vpc-endpoint-services/public`, `describe` | `lookup.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/connections[/..]` | `connections.rs` |
 //! | `/v1/{project_id}/vpc-endpoint-services/{id}/permissions[/..]` | `permissions.rs` |
 //! | `/v1/{project_id}/vpc-endpoints[/{id}]` | `endpoints.rs` |
+//! | `/v1/{project_id}/vpc-endpoints/{id}/policy` | `policies.rs` |
 //! | `/v1/{project_id}/quotas`, `PUT /operator/v1/quotas` | `quotas.rs` |
-//! | `/v1/{project_id}/vpcs`, `subnets` | `networks.rs` |
+//! | `/v1/{project_id}/vpcs[/..]` | `vpcs.rs` |
+//! | `/v1/{project_id}/subnets`, `vpcs/{vpc_id}/subnets` | `subnets.rs` |
+//! | `/v1/{project_id}/routetables`, `vpc-endpoints/{id}/routetables` | `route_tables.rs` |
+//! | `/v1/{project_id}/ports` | `ports.rs` |
+//! | `/v1/{project_id}/{resource_type}/..` | `tags.rs` |
 //! | `/v1/{project_id}/backends` | `backends.rs` |
 //! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
 //! | `/v3`, `/v3.0` | `keystone/` |
@@ -45,22 +50,27 @@ mod failures;
 mod keystone;
 mod login;
 mod lookup;
-mod networks;
 mod observe;
 mod openapi;
 mod operator;
 mod page;
 mod password;
 mod permissions;
+mod policies;
+mod ports;
 mod quotas;
 mod request;
+mod route_tables;
 pub mod serve;
 mod services;
 mod signature;
+mod subnets;
+mod tags;
 pub mod tls;
 mod unread;
 mod users;
 mod versions;
+mod vpcs;
 mod wire;
 
 use std::sync::{Arc, LazyLock};
@@ -191,8 +201,13 @@ fn routes() -> ApiRouter<App> {
         .merge(connections::routes())
         .merge(permissions::routes())
         .merge(endpoints::routes())
+        .merge(policies::routes())
+        .merge(tags::routes())
         .merge(quotas::routes())
-        .merge(networks::routes())
+        .merge(vpcs::routes())
+        .merge(subnets::routes())
+        .merge(route_tables::routes())
+        .merge(ports::routes())
         .merge(backends::routes())
         .merge(observe::routes())
         .merge(keystone::routes())

@@ -47,7 +47,7 @@ pub fn rows_wanted(limit: Option<String>, default: usize, max: usize) -> Result<
     let Some(value) = limit else { return Ok(default) };
     match value.parse() {
         Ok(limit) if limit <= max => Ok(limit),
-        _ => Err(ApiError::Limit { value, max }),
+        _ => Err(ApiError::Limit { value, min: 0, max }),
     }
 }
 
@@ -85,6 +85,25 @@ impl<const DEFAULT: usize, const MAX: usize> OperationInput for Paging<DEFAULT, 
 
     fn inferred_early_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
         refused(ctx, &[400])
+    }
+}
+
+/// Where a page begins in the lists of the network's API: after the row it names,
+/// the last of the page before.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Marker {
+    /// The id of the last row of the page before.
+    marker: Option<String>,
+}
+
+impl Marker {
+    /// The rows after it.
+    pub fn after<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> String) -> Result<Vec<T>, ApiError> {
+        let Some(marker) = &self.marker else { return Ok(rows) };
+        let expected = "the id of a row of this list";
+        let not_there = || ApiError::Field { field: "marker", value: marker.clone(), expected };
+        let last = rows.iter().position(|row| id(row) == *marker).ok_or_else(not_there)?;
+        Ok(rows.split_off(last + 1))
     }
 }
 

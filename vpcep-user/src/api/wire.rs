@@ -11,8 +11,8 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::model::{
     AccessKeyId, AttachmentId, BackendId, BackendKind, Cidr, Description, DomainId, EndpointId, FullName,
-    InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, Role, ServiceId,
-    ServiceName, SubnetId, Timestamp, UserId, VpcId, WhitelistEntry,
+    InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, Role, RouteTableId,
+    ServiceId, ServiceName, SubnetId, Timestamp, UserId, VpcId, WhitelistEntry,
 };
 
 macro_rules! described {
@@ -60,6 +60,7 @@ described! {
     BackendId: {"type": "string", "format": "uuid", "pattern": UUID};
     EndpointId: {"type": "string", "format": "uuid", "pattern": UUID};
     PermissionId: {"type": "string", "format": "uuid", "pattern": UUID};
+    RouteTableId: {"type": "string", "format": "uuid", "pattern": UUID};
     ServiceId: {"type": "string", "format": "uuid", "pattern": UUID};
     SubnetId: {"type": "string", "format": "uuid", "pattern": UUID};
     VpcId: {"type": "string", "format": "uuid", "pattern": UUID};
@@ -83,11 +84,11 @@ described! {
 }
 
 shown! {
-    Role AccessKeyId UserId AttachmentId BackendId EndpointId PermissionId ServiceId SubnetId VpcId DomainId ProjectId Timestamp Name
+    Role AccessKeyId UserId AttachmentId BackendId EndpointId PermissionId RouteTableId ServiceId SubnetId VpcId DomainId ProjectId Timestamp Name
     FullName Cidr InterfaceAddress WhitelistEntry Permission Protocol BackendKind
 }
 
-parsed! { EndpointId Timestamp VpcId }
+parsed! { EndpointId SubnetId Timestamp VpcId }
 
 /// What an object is named by.
 const UUID: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";

@@ -1,5 +1,11 @@
-//! `/v1/{project_id}/vpc-endpoint-services`: list, create, and show, update,
-//! rename and delete under `/{id}`; what others may look up is in `lookup.rs`.
+//! `/v1/{project_id}/vpc-endpoint-services`: list and create, and show, update,
+//! rename and delete under `/{id}`.
+//!
+//! What a service looks like is in `view.rs`, what may be asked of one in
+//! `request.rs`.
+
+mod request;
+mod view;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, put_with};
@@ -8,21 +14,19 @@ use axum::extract::State as Context;
 use axum::response::NoContent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::App;
-use super::auth::InProject;
+use super::auth::{Caller, InProject};
 use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
-use super::request::{Body, Id, Query, contains, only, require, unset};
-use crate::controller::services::{NewService, ServiceChange, connection_count};
+use super::request::{Body, Id, Query, contains, require};
+use crate::controller::services::{NewService, ServiceChange};
 use crate::controller::{State, Tx, services};
 use crate::model::connection::Effect;
-use crate::model::{
-    BackendId, BackendKind, Description, DomainId, FullName, MAX_PORTS, Port, PortMapping, PortMappings,
-    ProjectId, Protocol, Service, ServiceId, ServiceKind, ServiceName, ServiceStatus, Tags, Timestamp, VpcId,
-};
+use crate::model::{FullName, Service, ServiceName};
+use request::{CreateRequest, UpdateRequest};
+use view::{ServicePage, ServiceView, Status};
 
 pub fn routes() -> ApiRouter<App> {
     const SERVICES: &str = "/v1/{project_id}/vpc-endpoint-services";
@@ -31,7 +35,7 @@ pub fn routes() -> ApiRouter<App> {
         .api_route(
             SERVICES,
             get_with(list, named("listEndpointServices", "List endpoint services"))
-                .post_with(create, named("createEndpointService", "Offer a backend as an endpoint service")),
+                .post_with(create, named("createEndpointService", "Offer a backend or networks to others")),
         )
         .api_route(
             &path("/{id}"),
@@ -46,258 +50,17 @@ pub fn routes() -> ApiRouter<App> {
         .with_path_items(|path| path.tag("Endpoint services"))
 }
 
-/// Where a service is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-enum Status {
-    Creating,
-    Available,
-    Failed,
-    Deleting,
-}
-
-impl Status {
-    fn of(status: ServiceStatus) -> Self {
-        match status {
-            ServiceStatus::Creating => Self::Creating,
-            ServiceStatus::Available => Self::Available,
-            ServiceStatus::Deleting => Self::Deleting,
-        }
-    }
-}
-
-/// A service as its owner sees it.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "EndpointService")]
-pub struct ServiceView {
-    /// Names it.
-    id: ServiceId,
-    /// The backend.
-    port_id: Option<BackendId>,
-    /// Its full name, by which consumers find it.
-    service_name: FullName,
-    /// What the backend is.
-    server_type: Option<BackendKind>,
-    /// The VPC the backend is in.
-    vpc_id: VpcId,
-    /// Whether a new endpoint waits for the provider.
-    approval_enabled: bool,
-    /// Where it is in its life.
-    status: Status,
-    /// `interface` or `gateway`.
-    service_type: &'static str,
-    /// When it was made.
-    created_at: Timestamp,
-    /// When it last changed.
-    updated_at: Timestamp,
-    /// Its owner.
-    project_id: ProjectId,
-    /// The owner's account.
-    domain_id: DomainId,
-    /// Which ports are reachable.
-    ports: Vec<PortView>,
-    /// Always `close`.
-    tcp_proxy: &'static str,
-    /// Always empty.
-    #[schemars(with = "Vec<Value>")]
-    tags: [(); 0],
-    /// The provider's note.
-    description: String,
-    /// Endpoints that are accepted or on the way to it.
-    connection_count: usize,
-    /// Whether endpoints may have policies.
-    enable_policy: bool,
-    /// Always `ipv4`.
-    ip_version: &'static str,
-    /// Always `internal`.
-    cidr_type: &'static str,
-    /// Always `basic`.
-    supported_editions: [&'static str; 1],
-}
-
-/// One port mapping.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "PortMapping")]
-struct PortView {
-    /// Port at the endpoint.
-    #[schemars(range(min = 1))]
-    client_port: u16,
-    /// Port at the backend.
-    #[schemars(range(min = 1))]
-    server_port: u16,
-    /// The protocol.
-    protocol: Protocol,
-}
-
-impl ServiceView {
-    fn new(state: &State, service: &Service) -> Self {
-        let server_type = match &service.kind {
-            ServiceKind::Interface { server_kind, .. } => Some(*server_kind),
-            ServiceKind::Gateway { .. } => None,
-        };
-        let ports = service.kind.ports().iter().map(|mapping| PortView {
-            client_port: mapping.client_port.get(),
-            server_port: mapping.server_port.get(),
-            protocol: mapping.protocol,
-        });
-        Self {
-            id: service.id,
-            port_id: service.kind.backend(),
-            service_name: state.full_name(service),
-            server_type,
-            vpc_id: service.vpc,
-            approval_enabled: service.approval_enabled,
-            status: Status::of(service.status),
-            service_type: service.kind.as_str(),
-            created_at: service.created_at,
-            updated_at: service.updated_at,
-            project_id: service.project,
-            domain_id: state.domain_of(service.project),
-            ports: ports.collect(),
-            tcp_proxy: "close",
-            tags: [],
-            description: service.description.as_str().into(),
-            connection_count: connection_count(state, service.id),
-            enable_policy: false,
-            ip_version: "ipv4",
-            cidr_type: "internal",
-            supported_editions: ["basic"],
-        }
-    }
-}
-
-/// A page of endpoint services.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "EndpointServicePage")]
-pub struct ServicePage {
-    endpoint_services: Vec<ServiceView>,
-    /// How many there are on all pages.
-    total_count: usize,
-}
-
-/// One port mapping of a request.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "NewPortMapping")]
-pub struct PortRequest {
-    /// Port at the endpoint.
-    #[schemars(with = "i64", range(min = 1, max = 65535))]
-    client_port: Option<i64>,
-    /// Port at the backend.
-    #[schemars(with = "i64", range(min = 1, max = 65535))]
-    server_port: Option<i64>,
-    /// The protocol; TCP when absent.
-    #[schemars(with = "Option<Protocol>")]
-    protocol: Option<String>,
-}
-
-impl TryFrom<PortRequest> for PortMapping {
-    type Error = ApiError;
-
-    fn try_from(request: PortRequest) -> Result<Self, ApiError> {
-        let PortRequest { client_port, server_port, protocol } = request;
-        Ok(Self {
-            protocol: protocol.map(|text| text.parse()).transpose()?.unwrap_or_default(),
-            client_port: Port::new("client_port", require("client_port", client_port)?)?,
-            server_port: Port::new("server_port", require("server_port", server_port)?)?,
-        })
-    }
-}
-
-fn port_mappings(requests: Vec<PortRequest>) -> Result<PortMappings, ApiError> {
-    let mappings = requests.into_iter().map(PortMapping::try_from).collect::<Result<_, _>>()?;
-    Ok(PortMappings::new(mappings)?)
-}
-
-/// The body of a creation.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "CreateEndpointService")]
-pub struct CreateRequest {
-    /// The backend.
-    #[schemars(with = "BackendId")]
-    port_id: Option<String>,
-    /// The VPC the backend is in.
-    #[schemars(with = "VpcId")]
-    vpc_id: Option<String>,
-    /// What the backend is.
-    #[schemars(with = "BackendKind")]
-    server_type: Option<String>,
-    /// Which ports are reachable; each client port once.
-    #[schemars(with = "Vec<PortRequest>", length(min = 1, max = MAX_PORTS))]
-    ports: Option<Vec<PortRequest>>,
-    /// The middle of the full name; may be empty.
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{0,16}$"))]
-    service_name: Option<String>,
-    /// Whether a new endpoint waits for the provider; true when absent.
-    approval_enabled: Option<bool>,
-    /// Only `interface` is supported, in any case.
-    #[schemars(extend("enum" = ["interface", null]))]
-    service_type: Option<String>,
-    /// Only `close` is supported, in any case.
-    #[schemars(extend("enum" = ["close", null]))]
-    tcp_proxy: Option<String>,
-    /// None are supported.
-    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
-    tags: Option<Value>,
-    /// The provider's note.
-    #[schemars(with = "Option<Description>")]
-    description: Option<String>,
-    /// Only `ipv4` is supported, in any case.
-    #[schemars(extend("enum" = ["ipv4", null]))]
-    ip_version: Option<String>,
-    /// None is supported.
-    #[schemars(with = "Option<()>")]
-    snat_network_id: Option<Value>,
-}
-
-impl TryFrom<CreateRequest> for NewService {
-    type Error = ApiError;
-
-    fn try_from(request: CreateRequest) -> Result<Self, ApiError> {
-        let CreateRequest {
-            port_id,
-            vpc_id,
-            server_type,
-            ports,
-            service_name,
-            approval_enabled,
-            service_type,
-            tcp_proxy,
-            tags,
-            description,
-            ip_version,
-            snat_network_id,
-        } = request;
-        only("service_type", service_type.as_deref(), &["interface"], "interface")?;
-        only("tcp_proxy", tcp_proxy.as_deref(), &["close"], "close")?;
-        only("ip_version", ip_version.as_deref(), &["ipv4"], "ipv4")?;
-        unset("tags", tags.as_ref(), "no tags")?;
-        unset("snat_network_id", snat_network_id.as_ref(), "none")?;
-        Ok(Self {
-            vpc: require("vpc_id", vpc_id)?.parse()?,
-            kind: ServiceKind::Interface {
-                backend: require("port_id", port_id)?.parse()?,
-                server_kind: BackendKind::parse("server_type", &require("server_type", server_type)?)?,
-                ports: port_mappings(require("ports", ports)?)?,
-            },
-            name: service_name.filter(|name| !name.is_empty()).map(|name| name.parse()).transpose()?,
-            is_public: false,
-            enable_policy: false,
-            tags: Tags::default(),
-            approval_enabled: approval_enabled.unwrap_or(true),
-            description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
-        })
-    }
-}
-
 /// `POST`
 pub async fn create(
+    caller: Caller,
     InProject(scope): InProject,
     Context(app): Context<App>,
     Body(request): Body<CreateRequest>,
 ) -> Result<Json<ServiceView>, ApiError> {
+    request.check_caller(&caller)?;
     let new = NewService::try_from(request)?;
-    // An endpoint may be made right after this answer, so the service is available by then.
+    // The answer shows the service as it was made, `creating`; but an endpoint may be made right
+    // after it, so the service is available by then.
     let service = app.make(move |tx| services::create(tx, scope, new)).await?;
     app.read(move |state| Ok(Json(ServiceView::new(state, &service)))).await
 }
@@ -351,55 +114,15 @@ pub async fn show(
     app.read(move |state| Ok(Json(ServiceView::new(state, state.find(scope, id)?)))).await
 }
 
-/// The body of an update; what is absent stays.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "UpdateEndpointService")]
-pub struct UpdateRequest {
-    /// Whether a new endpoint waits for the provider.
-    approval_enabled: Option<bool>,
-    /// The middle of the full name.
-    #[schemars(with = "Option<ServiceName>")]
-    service_name: Option<String>,
-    /// Which ports are reachable, all of them; each client port once.
-    #[schemars(length(min = 1, max = MAX_PORTS))]
-    ports: Option<Vec<PortRequest>>,
-    /// The backend, in the same VPC.
-    #[schemars(with = "Option<BackendId>")]
-    port_id: Option<String>,
-    /// Only `close` is supported, in any case.
-    #[schemars(extend("enum" = ["close", null]))]
-    tcp_proxy: Option<String>,
-    /// The provider's note.
-    #[schemars(with = "Option<Description>")]
-    description: Option<String>,
-}
-
-impl TryFrom<UpdateRequest> for ServiceChange {
-    type Error = ApiError;
-
-    fn try_from(request: UpdateRequest) -> Result<Self, ApiError> {
-        let UpdateRequest { approval_enabled, service_name, ports, port_id, tcp_proxy, description } =
-            request;
-        only("tcp_proxy", tcp_proxy.as_deref(), &["close"], "close")?;
-        Ok(Self {
-            approval_enabled,
-            name: service_name.map(|name| name.parse()).transpose()?,
-            ports: ports.map(port_mappings).transpose()?,
-            backend: port_id.map(|id| id.parse()).transpose()?,
-            prefixes: None,
-            is_public: None,
-            description: description.map(|text| text.parse()).transpose()?,
-        })
-    }
-}
-
 /// `PUT /{id}`
 pub async fn update(
+    caller: Caller,
     InProject(scope): InProject,
     Context(app): Context<App>,
     Id(id): Id<Service>,
     Body(request): Body<UpdateRequest>,
 ) -> Result<Json<ServiceView>, ApiError> {
+    request.check_caller(&caller)?;
     let change = ServiceChange::try_from(request)?;
     let update = move |tx: &mut Tx<'_>| Ok((services::update(tx, scope, id, change)?, Effect::Reconcile));
     let service = app.write_through(update).await?;

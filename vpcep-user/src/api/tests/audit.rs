@@ -141,7 +141,7 @@ async fn attempts_are_recorded_without_bodies_and_questions_are_not() {
         (&stranger, "GET", "/v1/{p}/vpcs", None),
     ];
     for (client, method, path, _) in &cases {
-        client.call(method, path, json!({"vpc": {"cidr": "10.66.0.0/16"}})).await;
+        client.call(method, path, json!({"vpc": {"description": "10.66.0.0/16"}})).await;
     }
     let records = recorded(&operator, "").await.split_off(before);
     let seen: Vec<_> = records

@@ -4,12 +4,15 @@
 mod audit;
 mod conformance;
 mod connections;
+mod gateway;
 mod identity;
 mod isolation;
 mod keystone;
 mod lists;
+mod networking;
 mod refusals;
 mod scenarios;
+mod tagging;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -228,6 +231,13 @@ impl Client {
         let answer = self.ok("POST", &format!("{SERVICES}/{service}/connections/action"), body).await;
         answer["connections"][0]["status"].clone()
     }
+}
+
+/// A body with one change.
+pub fn with(body: &Value, field: &str, value: Value) -> Value {
+    let mut changed = body.clone();
+    changed[field] = value;
+    changed
 }
 
 pub const SERVICES: &str = "/v1/{p}/vpc-endpoint-services";

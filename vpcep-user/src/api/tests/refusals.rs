@@ -65,7 +65,7 @@ async fn bad_services_are_refused() {
             (json!({"tcp_proxy": "toa_open"}), "0002"),
             (json!({"ip_version": "ipv6"}), "0002"),
             (json!({"snat_network_id": NOBODY}), "0002"),
-            (json!({"tags": [{"key": "a"}]}), "0002"),
+            (json!({"tags": [{"key": ""}]}), "3066"),
         ],
     )
     .await;
@@ -149,11 +149,12 @@ async fn bad_endpoints_are_refused() {
             (json!({"whitelist": ["10.0.0.1/24"]}), "2044"),
             (json!({"whitelist": long}), "2045"),
             (json!({"specification_name": "large"}), "0015"),
-            (json!({"enable_dns": true}), "0002"),
-            (json!({"tags": [{"key": "a"}]}), "0002"),
-            (json!({"routetables": [NOBODY]}), "0002"),
+            (json!({"enable_dns": "yes"}), "0002"),
+            (json!({"tags": [{"key": ""}]}), "3066"),
+            (json!({"routetables": [NOBODY]}), "1019"),
+            (json!({"subnet_id": ""}), "2010"),
             (json!({"ip_version": "dualstack"}), "0002"),
-            (json!({"policy_statement": [{"Effect": "Allow"}]}), "0002"),
+            (json!({"policy_statement": [{"Effect": "Allow"}]}), "2048"),
             (json!({"enable_whitelist": "yes"}), "0002"),
         ],
     )
