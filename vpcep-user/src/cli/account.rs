@@ -44,7 +44,7 @@ const COLUMNS: &[Column<Account>] = &[
     Column::text("NAME", |account| account.name.clone()),
     Column::whole("DOMAIN ID", |account| account.domain_id.clone()),
     Column::whole("PROJECT ID", |account| account.project_id.clone()),
-    Column::whole("ACCESS KEY", |account| account.access_key.clone()),
+    Column::whole("ACCESS KEY", |account| account.access_key.clone().unwrap_or_default()),
     Column::whole("CREATED", |account| account.created_at.clone()),
 ];
 

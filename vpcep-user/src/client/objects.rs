@@ -42,8 +42,8 @@ pub struct Account {
     pub domain_id: String,
     /// Where its resources are.
     pub project_id: String,
-    /// Public half of its signing key.
-    pub access_key: String,
+    /// Public half of its first user's signing key, unless that is deleted.
+    pub access_key: Option<String>,
     /// When it was made.
     pub created_at: String,
 }
