@@ -2,7 +2,7 @@
 //!
 //! Owns `audit.log` in the state directory: what a line says, when it is written,
 //! and reading it back. Leaves to [`crate::controller`] what has changed, to
-//! [`crate::api`] who asked, to [`rotation`] the files.
+//! [`crate::api`] who asked, to `rotation` the files.
 //!
 //! A line is one JSON object, a [`Record`]. Each commit of the store has one at
 //! least; so has each refused attempt to change something. The line of a commit is
