@@ -5,12 +5,14 @@
 //! directory: run `cargo build` first.
 
 mod daemon;
+mod login;
 mod play;
 mod story;
 mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -35,14 +37,25 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Runs `vpcep`, which finds a controller on `socket`.
 fn vpcep(socket: &Path, line: &str) -> Result<Ran> {
+    let mut command = vpcep_at(&socket.with_file_name("config"), line)?;
+    ran(command.env("VPCEP_SOCKET", socket).stdin(Stdio::null()))
+}
+
+/// `vpcep` with its profiles below `config`, and nothing of what the caller's shell
+/// has set.
+fn vpcep_at(config: &Path, line: &str) -> Result<Command> {
     let mut command = Command::new(program("vpcep")?);
-    // What the caller's shell has set must not change what is tested.
-    for variable in ["VPCEP_SERVER", "VPCEP_TOKEN", "VPCEP_PROFILE", "VPCEP_CA_FILE"] {
+    for variable in ["VPCEP_SERVER", "VPCEP_SOCKET", "VPCEP_TOKEN", "VPCEP_PROFILE", "VPCEP_CA_FILE"] {
         command.env_remove(variable);
     }
-    command.env("VPCEP_SOCKET", socket).env("XDG_CONFIG_HOME", socket.with_file_name("config"));
-    let output = command.args(line.split_whitespace()).stdin(Stdio::null()).output()?;
+    command.env("XDG_CONFIG_HOME", config).args(line.split_whitespace());
+    Ok(command)
+}
+
+fn ran(command: &mut Command) -> Result<Ran> {
+    let output = command.output()?;
     Ok(Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout)?,
@@ -55,7 +68,9 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("vpcep-{name}-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("vpcep-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

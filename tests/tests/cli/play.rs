@@ -71,6 +71,7 @@ fn play(daemon: &Daemon, step: &Step, kept: &mut Kept) -> Result<()> {
     let ran = vpcep(&daemon.socket(), &line)?;
     let expected = match step.outcome {
         Outcome::Refused(message) => {
+            let message = &filled(message, kept);
             ensure!(ran.code == Some(REFUSED) && ran.stdout.is_empty(), "not refused: {ran:?}");
             ensure!(ran.stderr.contains(message), "refused, but not with {message}: {}", ran.stderr);
             return Ok(());
@@ -114,7 +115,7 @@ fn play(daemon: &Daemon, step: &Step, kept: &mut Kept) -> Result<()> {
 #[test]
 fn every_command_does_what_it_says_or_is_refused_with_a_code() -> Result<()> {
     let daemon = Daemon::start()?;
-    let mut kept = Kept::new();
+    let mut kept = Kept::from([("nobody", "nobody".to_owned())]);
     for step in STORY {
         play(&daemon, step, &mut kept).with_context(|| {
             format!(

@@ -6,6 +6,8 @@ use crate::play::{Step, keeping, step};
 
 const PROVIDER: Caller = Account("provider");
 const CONSUMER: Caller = Account("consumer");
+/// Somebody with a token nobody was given.
+const STRANGER: Caller = Account("nobody");
 
 /// The steps, in order; each builds on those before.
 pub const STORY: &[Step] = &[
@@ -28,6 +30,40 @@ pub const STORY: &[Step] = &[
     step(Operator, "account show consumer", Prints(&[("/domain_id", "{domain}")])),
     step(Operator, "account show nobody", Refused("EndPoint.0005")),
     step(Operator, "--account nobody vpc list", Refused("EndPoint.0005")),
+    // Who calls in the name of an account.
+    step(
+        Operator,
+        "--account consumer user create bob --role reader",
+        Prints(&[("/role", "reader"), ("/account", "consumer"), ("/has_password", "false")]),
+    ),
+    step(Operator, "--account consumer user list", Prints(&[("/total_count", "2")])),
+    step(Operator, "user show bob@consumer", Prints(&[("/name", "bob")])),
+    step(Operator, "user set-role bob@consumer member", Prints(&[("/role", "member")])),
+    step(Operator, "user set-password bob@consumer --password-stdin", Refused("cannot read the password")),
+    step(CONSUMER, "user list", Refused("EndPoint.0004")),
+    keeping(
+        step(
+            Operator,
+            "key create --user bob@consumer --description ci",
+            Prints(&[("/secret", "*"), ("/description", "ci")]),
+        ),
+        &[("key", "/access")],
+    ),
+    step(Operator, "key list --user bob@consumer", Prints(&[("/credentials/0/access", "{key}")])),
+    step(CONSUMER, "key list", Prints(&[("/total_count", "1")])),
+    step(CONSUMER, "key delete {key}", Refused("Not Found")),
+    step(Operator, "key delete {key}", Prints(&[("/id", "{key}")])),
+    step(Operator, "user delete bob@consumer", Prints(&[("/id", "*")])),
+    step(Operator, "user show bob@consumer", Refused("EndPoint.0005")),
+    keeping(step(Operator, "account token consumer", Prints(&[("/token", "*")])), &[("spent", "/token")]),
+    step(Account("spent"), "token revoke", Prints(&[])),
+    step(Account("spent"), "vpc list", Refused("`vpcep login` gets another")),
+    keeping(step(Operator, "account token consumer", Prints(&[("/token", "*")])), &[("consumer", "/token")]),
+    step(
+        Operator,
+        "token issue --server http://127.0.0.1:1 --account a --password-stdin",
+        Refused("cannot read the password"),
+    ),
     // Networks; the two have the same range.
     step(PROVIDER, "vpc create servers --cidr 192.168.24.0/24", Prints(&[("/name", "servers")])),
     step(CONSUMER, "vpc create clients --cidr 192.168.24.0/24", Prints(&[("/status", "OK")])),
@@ -80,6 +116,11 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "service list --name shop", Prints(&[("/endpoint_services/0/id", "{service}")])),
     step(PROVIDER, "service list --status failed", Prints(&[("/total_count", "0")])),
     step(PROVIDER, "service show shop", Prints(&[("/id", "{service}")])),
+    step(PROVIDER, "service rename shop store", Prints(&[("/endpoint_service_name", "*")])),
+    step(PROVIDER, "service rename store shop", Prints(&[("/endpoint_service_name", "{full_name}")])),
+    step(CONSUMER, "service public", Prints(&[("/total_count", "0")])),
+    step(CONSUMER, "service tag shop env=prod", Refused("there is no endpoint service \"shop\"")),
+    step(CONSUMER, "service untag shop env", Refused("there is no endpoint service \"shop\"")),
     step(CONSUMER, "service show {service}", Refused("EndPoint.")),
     step(
         PROVIDER,
@@ -96,7 +137,21 @@ pub const STORY: &[Step] = &[
     ),
     step(PROVIDER, "service allow shop {domain} *", Prints(&[("/permissions/0", "iam:domain::{domain}")])),
     step(PROVIDER, "service disallow shop *", Prints(&[("/permissions/0", "*")])),
-    step(PROVIDER, "service permissions shop", Prints(&[("/total_count", "1")])),
+    keeping(
+        step(PROVIDER, "service permissions shop", Prints(&[("/total_count", "1")])),
+        &[("permission", "/permissions/0/id")],
+    ),
+    step(
+        PROVIDER,
+        "service describe-permission shop {permission} friends",
+        Prints(&[("/permissions/0/description", "friends")]),
+    ),
+    step(PROVIDER, "service disallow shop {permission}", Prints(&[("/permissions/0/id", "{permission}")])),
+    step(
+        PROVIDER,
+        "service allow shop {domain} --description again",
+        Prints(&[("/permissions/0/description", "again")]),
+    ),
     step(
         Operator,
         "--account provider service allow shop consumer",
@@ -119,6 +174,11 @@ pub const STORY: &[Step] = &[
     ),
     step(PROVIDER, "service connections shop", Prints(&[("/total_count", "2")])),
     step(PROVIDER, "service accept shop {marker}", Prints(&[("/connections/0/id", "{endpoint}")])),
+    step(
+        PROVIDER,
+        "service describe-connection shop {marker} web",
+        Prints(&[("/connections/0/description", "web")]),
+    ),
     step(PROVIDER, "service accept shop 7", Refused("the service has no endpoint \"7\"")),
     step(CONSUMER, "service accept {service} {endpoint}", Refused("EndPoint.")),
     step(CONSUMER, "endpoint show {marker}", Prints(&[("/ip", "192.168.24.9"), ("/status", "accepted")])),
@@ -133,6 +193,26 @@ pub const STORY: &[Step] = &[
         "explain --vpc clients --client 192.168.24.99 --endpoint 192.168.24.9:80",
         Prints(&[("/verdict", "*"), ("/steps/0/status", "*")]),
     ),
+    step(PROVIDER, "endpoint tag {marker} env=prod", Refused("there is no endpoint \"{marker}\"")),
+    step(PROVIDER, "endpoint untag {marker} env", Refused("there is no endpoint \"{marker}\"")),
+    step(PROVIDER, "endpoint bind {marker} main", Refused("there is no endpoint \"{marker}\"")),
+    step(PROVIDER, "endpoint clear-policy {marker}", Refused("there is no endpoint \"{marker}\"")),
+    step(
+        CONSUMER,
+        "endpoint set-policy {marker} /nonexistent",
+        Refused("cannot read the policy in /nonexistent"),
+    ),
+    step(CONSUMER, "endpoint hosts --vpc servers", Refused("there is no VPC \"servers\"")),
+    step(STRANGER, "tag list service", Refused("EndPoint.")),
+    step(STRANGER, "tag search endpoint --tag env", Refused("EndPoint.")),
+    step(CONSUMER, "route-table create main --vpc servers", Refused("there is no VPC \"servers\"")),
+    step(STRANGER, "route-table list", Refused("EndPoint.")),
+    step(CONSUMER, "route-table show none", Refused("EndPoint.0005")),
+    step(CONSUMER, "route-table delete none", Refused("EndPoint.0005")),
+    step(CONSUMER, "port create web --subnet racks", Refused("there is no subnet \"racks\"")),
+    step(STRANGER, "port list", Refused("EndPoint.")),
+    step(CONSUMER, "port show none", Refused("EndPoint.0005")),
+    step(CONSUMER, "port delete none", Refused("EndPoint.0005")),
     step(CONSUMER, "endpoint update {marker} --allow-all", Prints(&[("/enable_whitelist", "false")])),
     step(Operator, "endpoint update {endpoint} --refusal silent", Prints(&[("/id", "{endpoint}")])),
     step(CONSUMER, "endpoint update {endpoint} --refusal reset", Refused("EndPoint.0004")),

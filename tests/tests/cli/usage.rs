@@ -109,7 +109,7 @@ const WRONG_USAGE: &[(&str, &str)] = &[
     ("endpoint create --service s --vpc v --subnet n --wait --timeout soon", "--timeout"),
     ("endpoint create --service s --vpc v --subnet n --gateway", "--subnet"),
     ("endpoint create --service s --vpc v --gateway --dns", "--dns"),
-    ("endpoint create --service s --vpc v --subnet n --route-table t", "--gateway"),
+    ("endpoint create --service s --vpc v --subnet n --route-table t", "--subnet"),
     ("endpoint tag e env", "KEY=VALUE"),
     ("endpoint untag e", "KEY[=VALUE]"),
     ("endpoint bind e", "ROUTE_TABLE"),

@@ -32,11 +32,11 @@ pub fn routes() -> ApiRouter<App> {
 pub struct Wanted {
     /// Not before this time.
     since: Option<Timestamp>,
-    /// Not after this time.
+    /// Before this time.
     until: Option<Timestamp>,
-    /// Of this account, by name, domain id or project id.
+    /// Done by this account, or to what it owns: name, domain id or project id.
     account: Option<String>,
-    /// With a change of the object of this id.
+    /// With this id among the changes, or in the path.
     object: Option<String>,
     /// Most records of the answer, 100 by default.
     #[schemars(with = "u32", range(max = 1000))]

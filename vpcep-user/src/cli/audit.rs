@@ -1,13 +1,16 @@
 //! `vpcep audit`: who changed what. The operator's alone.
 
+use std::rc::Rc;
+
 use anyhow::{Context as _, Result};
 use http::Method;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::output::{Answer, Column};
+use super::output::{Answer, Column, or_dash};
 use super::value::{Reference, time};
-use crate::audit::{Action, Outcome, Record};
-use crate::client::{Client, List, Object};
+use crate::audit::{Action, Author, Change, Outcome, Record};
+use crate::client::Client;
 use crate::model::Timestamp;
 
 /// Arguments of `audit`.
@@ -30,35 +33,45 @@ pub struct Args {
     /// Only about the object of this id
     #[arg(long, value_name = "ID")]
     object: Option<Reference>,
-    /// Most rows to show, newest first (1 to 1000)
+    /// Most records to show, newest first, each with all its changes (1 to 1000)
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
 }
 
-const COLUMNS: &[Column<Record>] = &[
-    Column::whole("TIME", |record| record.time.clone()),
-    Column::text("WHO", who),
+/// A line of the table: a change, or an attempt that changed nothing.
+struct Row {
+    record: Rc<Record>,
+    change: Option<Change>,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column::whole("TIME", |row| row.record.time.clone()),
+    Column::text("WHO", |row| who(&row.record.author)),
     Column::text("ACTION", action),
-    Column::whole("OBJECT", |record| {
-        record.changes.first().map_or_else(|| "-".to_owned(), |change| change.id.clone())
-    }),
-    Column::whole("RESULT", result),
+    Column::whole("OBJECT", |row| or_dash(&row.change.as_ref().map(|change| &change.id))),
+    Column::whole("RESULT", |row| result(&row.record)),
 ];
 
-fn who(record: &Record) -> String {
-    let author = &record.author;
-    let account = author.account.as_ref().or(author.project_id.as_ref()).or(author.role.as_ref());
-    match (&author.user, account) {
-        (Some(user), Some(account)) => format!("{user} of {account}"),
-        (Some(one), None) | (None, Some(one)) => one.clone(),
-        (None, None) => author.from.clone(),
+fn rows(record: Record) -> Vec<Row> {
+    let record = Rc::new(record);
+    let row = |change| Row { record: Rc::clone(&record), change };
+    match record.changes.is_empty() {
+        true => vec![row(None)],
+        false => record.changes.iter().cloned().map(Some).map(row).collect(),
+    }
+}
+
+fn who(author: &Author) -> String {
+    match (&author.user, &author.account) {
+        (Some(user), Some(account)) => format!("{user}@{account}"),
+        _ => author.role.as_ref().unwrap_or(&author.from).clone(),
     }
 }
 
 /// What was done; for an attempt, what was asked for.
-fn action(record: &Record) -> String {
-    let Some(change) = record.changes.first() else {
-        let words = [&record.author.method, &record.author.path];
+fn action(row: &Row) -> String {
+    let Some(change) = &row.change else {
+        let words = [&row.record.author.method, &row.record.author.path];
         return words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
     };
     let verb = match change.action {
@@ -66,10 +79,7 @@ fn action(record: &Record) -> String {
         Action::Update => "update",
         Action::Delete => "delete",
     };
-    match record.changes.len() - 1 {
-        0 => format!("{verb} {}", change.kind),
-        more => format!("{verb} {} and {more} more", change.kind),
-    }
+    format!("{verb} {}", change.kind)
 }
 
 fn result(record: &Record) -> String {
@@ -102,14 +112,11 @@ impl Args {
         }
         let mut answer = client.send(Method::GET, &path, None).await.context("cannot read the audit log")?;
         let unreadable = answer["unreadable"].as_u64().unwrap_or(0);
-        let rows = answer["records"].take();
-        let rows: Vec<Value> = serde_json::from_value(rows).context("cannot read the audit log's answer")?;
-        let items = rows.into_iter().map(|json| {
-            Ok(Object { data: serde_json::from_value(json.clone()).context("cannot read a record")?, json })
-        });
-        let items: Vec<Object<Record>> = items.collect::<Result<_>>()?;
-        let records = List { total_count: items.len() as u64, items };
-        let answer = Answer::rows(&records, "records", COLUMNS);
+        let json = json!({ "records": answer["records"].take() });
+        let records: Vec<Record> =
+            Deserialize::deserialize(&json["records"]).context("cannot read the audit log's answer")?;
+        let rows: Vec<Row> = records.into_iter().flat_map(rows).collect();
+        let answer = Answer::table(json, None, &rows, COLUMNS);
         Ok(match unreadable {
             0 => answer,
             lines => answer.with_note(format!("{lines} lines of the audit log cannot be read")),

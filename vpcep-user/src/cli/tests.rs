@@ -214,11 +214,11 @@ async fn an_explanation_is_a_sentence_and_its_steps() {
 }
 
 #[tokio::test]
-async fn the_audit_log_is_a_row_of_who_did_what_for_each_record() {
+async fn the_audit_log_is_a_row_of_who_did_what_for_each_change_and_attempt() {
     let server = FakeServer::answering(&[(
         200,
         r#"{"unreadable":0,"records":[
-            {"time":"2026-03-01T12:00:02.000000Z","from":"192.0.2.7:4711","method":"POST","path":"/v3/auth/tokens",
+            {"time":"2026-03-01T12:00:02.000000Z","from":"192.0.2.7","method":"POST","path":"/v3/auth/tokens",
              "outcome":"refused","status":401},
             {"time":"2026-03-01T12:00:01.000000Z","from":"socket","role":"member","user":"ann","account":"acme",
              "outcome":"done","revision":7,"changes":[{"action":"delete","kind":"endpoint","id":"e1"},
@@ -235,10 +235,11 @@ async fn the_audit_log_is_a_row_of_who_did_what_for_each_record() {
     assert_eq!(
         answer.render(output::Format::Table, None),
         "\
-TIME                         WHO             ACTION                      OBJECT  RESULT
-2026-03-01T12:00:02.000000Z  192.0.2.7:4711  POST /v3/auth/tokens        -       refused 401
-2026-03-01T12:00:01.000000Z  ann of acme     delete endpoint and 1 more  e1      done
-2026-03-01T12:00:00.000000Z  vpcepd          create vpc                  v1      done
+TIME                         WHO        ACTION                OBJECT  RESULT
+2026-03-01T12:00:02.000000Z  192.0.2.7  POST /v3/auth/tokens  -       refused 401
+2026-03-01T12:00:01.000000Z  ann@acme   delete endpoint       e1      done
+2026-03-01T12:00:01.000000Z  ann@acme   update quota          q1      done
+2026-03-01T12:00:00.000000Z  vpcepd     create vpc            v1      done
 "
     );
 }

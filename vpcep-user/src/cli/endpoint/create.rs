@@ -32,7 +32,7 @@ pub struct CreateArgs {
     #[arg(long, conflicts_with_all = ["subnet", "ip", "dns"])]
     gateway: bool,
     /// Route table to bind to, by name or id, repeatable; the VPC's default one when none is given
-    #[arg(long = "route-table", value_name = "ROUTE_TABLE", requires = "gateway")]
+    #[arg(long = "route-table", value_name = "ROUTE_TABLE", requires = "gateway", conflicts_with = "subnet")]
     route_tables: Vec<Reference>,
     /// The address; a free one is chosen when none is given
     #[arg(long, value_name = "IP")]

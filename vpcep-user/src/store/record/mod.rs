@@ -47,7 +47,7 @@ pub trait Stored: Sized {
         format!("{}{id}", Self::PREFIX)
     }
 
-    /// What the audit log shows of this object: the whole of a kind without
+    /// What the audit log shows of this object: the whole form for a kind without
     /// secrets, a view of its own for others, nothing for bookkeeping. There is no
     /// default, so that every kind says which it is.
     fn audited(&self) -> Option<Value>;
