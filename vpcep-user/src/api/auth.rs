@@ -288,7 +288,6 @@ impl FromRequestParts<App> for InProject {
 
 /// As [`InProject`], for the few routes that change nothing although their method
 /// could.
-#[expect(dead_code, reason = "the search by tags, the first of these routes, is on its way")]
 #[derive(Clone, Copy, Debug)]
 pub struct InProjectReading(pub Scope);
 
