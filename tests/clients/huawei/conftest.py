@@ -9,7 +9,8 @@ from huawei.tenant import Tenant
 def seller(provider):
     """Offers services, more than usual. The networks of both have the same range."""
     provider.set_quota("endpoint_service", 200)
-    return Tenant(provider, provider.network("10.0.0.0/24"))
+    network = provider.network("10.0.0.0/24")
+    return Tenant(provider, network, network.backend("10.0.0.10"))
 
 
 @pytest.fixture(scope="module")

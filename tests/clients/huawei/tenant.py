@@ -23,12 +23,12 @@ def client_of(account, credentials=None):
 
 
 class Tenant:
-    """An account with one network."""
+    """An account with one network; what it offers is behind `port_id`."""
 
-    def __init__(self, account, network):
+    def __init__(self, account, network, port_id=None):
         self.account = account
         self.network = network
-        self.port_id = network.backend("10.0.0.10")
+        self.port_id = port_id
 
     @cached_property
     def client(self):

@@ -35,7 +35,7 @@ fn set_and_run(world: &mut World) -> Result<()> {
         "servers": described(&servers),
         "clients": described(&clients),
     });
-    pytest::run(world, "kernel", hosts)
+    pytest::run(world, &["kernel"], hosts)
 }
 
 fn described(host: &Host) -> Value {

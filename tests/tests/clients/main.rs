@@ -17,15 +17,34 @@ use anyhow::Result;
 use serde_json::json;
 use vpcep_tests::World;
 
-/// Declares a test for each directory that needs no data plane.
-macro_rules! api_only {
-    ($($directory:ident),+ $(,)?) => {$(
-        #[test]
-        fn $directory() -> Result<()> {
-            let world = World::start_without_data_plane()?;
-            pytest::run(&world, stringify!($directory), json!({}))
-        }
-    )+};
+/// The functional tests that otcextensions brings along.
+const SHIPPED: &str = "otcextensions.tests.functional.sdk.vpcep";
+
+#[test]
+fn huawei() -> Result<()> {
+    without_data_plane(&["huawei"])
 }
 
-api_only!(huawei, otc_sdk, otc_commands, otc_shipped, document);
+#[test]
+fn otc_sdk() -> Result<()> {
+    without_data_plane(&["otc_sdk"])
+}
+
+#[test]
+fn otc_commands() -> Result<()> {
+    without_data_plane(&["otc_commands"])
+}
+
+#[test]
+fn otc_shipped() -> Result<()> {
+    without_data_plane(&["otc_shipped", "--pyargs", SHIPPED])
+}
+
+#[test]
+fn document() -> Result<()> {
+    without_data_plane(&["document"])
+}
+
+fn without_data_plane(what: &[&str]) -> Result<()> {
+    pytest::run(&World::start_without_data_plane()?, what, json!({}))
+}

@@ -1,4 +1,4 @@
-//! Running one directory of `tests/clients` to its end.
+//! Running one pytest in `tests/clients` to its end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use vpcep_tests::World;
 use vpcep_tests::daemon::REGION;
 
-/// Runs the tests in `directory` beside the daemon of `world`. They find their
-/// way by the file that `VPCEP_STAGE` names: the API, the operator's socket, a
-/// directory for files, and `extra`.
+/// Runs pytest beside the daemon of `world`; `what` are the tests and how they
+/// are found. They find their way by the file that `VPCEP_STAGE` names: the API,
+/// the operator's socket, a directory for files, and `extra`.
 ///
 /// # Errors
 /// When one fails, with what pytest printed and the end of vpcepd's log.
-pub fn run(world: &World, directory: &str, extra: Value) -> Result<()> {
+pub fn run(world: &World, what: &[&str], extra: Value) -> Result<()> {
     let stage = world.directory().join("stage.json");
     let facts = json!({
         "url": world.daemon.url(),
@@ -29,7 +29,8 @@ pub fn run(world: &World, directory: &str, extra: Value) -> Result<()> {
     let mut command = world.gateway().command(python()?);
     without_the_callers_cloud(&mut command);
     command
-        .args(["-m", "pytest", directory])
+        .args(["-m", "pytest"])
+        .args(what)
         .current_dir(sources())
         .env("VPCEP_STAGE", &stage)
         .env("HOME", world.directory())
@@ -39,7 +40,7 @@ pub fn run(world: &World, directory: &str, extra: Value) -> Result<()> {
     let printed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("{directory}: {}\n{printed}{errors}\n--- vpcepd\n{}", output.status, world.daemon.log_tail());
+        bail!("{what:?}: {}\n{printed}{errors}\n--- vpcepd\n{}", output.status, world.daemon.log_tail());
     }
     println!("{printed}");
     Ok(())
