@@ -19,14 +19,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to end after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where the API is, in the namespace of the daemon and nowhere else.
+const ADDRESS: &str = "127.0.0.1:8774";
+
+/// The region every test is in.
+pub const REGION: &str = "test";
+
 /// Settings every test runs with. The source range is small (16 addresses,
 /// 64 MiB of sessions), and closed connections are forgotten within a second,
 /// so tests need not wait for the minutes that are right in production.
-const TEST_SETTINGS: [&str; 12] = [
-    "--listen",
-    "127.0.0.1:0",
+const TEST_SETTINGS: [&str; 10] = [
     "--region",
-    "test",
+    REGION,
     "--snat-range",
     "198.19.128.0/28",
     "--max-sessions",
@@ -37,12 +41,31 @@ const TEST_SETTINGS: [&str; 12] = [
     "1",
 ];
 
+/// What stands behind the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datapath {
+    /// eBPF programs.
+    Bpf,
+    /// Nothing: what the API answers is all there is.
+    None,
+}
+
+impl Datapath {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bpf => "bpf",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A `vpcepd` and the directories it works in.
 #[derive(Debug)]
 pub struct Daemon {
     program: PathBuf,
     netns: Netns,
     directory: PathBuf,
+    datapath: Datapath,
     process: Option<Process>,
 }
 
@@ -55,9 +78,14 @@ impl Daemon {
     ///
     /// # Errors
     /// When the program is not built.
-    pub fn new(netns: &Netns, directory: &Path) -> Result<Self> {
+    pub fn new(netns: &Netns, directory: &Path, datapath: Datapath) -> Result<Self> {
         let program = program("vpcepd")?;
-        Ok(Self { program, netns: netns.clone(), directory: directory.to_owned(), process: None })
+        Ok(Self { program, netns: netns.clone(), directory: directory.to_owned(), datapath, process: None })
+    }
+
+    /// The API's address, for programs in the daemon's namespace.
+    pub fn url(&self) -> String {
+        format!("http://{ADDRESS}")
     }
 
     /// The operator's socket.
@@ -135,7 +163,7 @@ impl Daemon {
     /// When it cannot be run, or stays up.
     pub fn refusal_of_another(&self) -> Result<String> {
         let mut command = self.netns.command(&self.program);
-        command.args(self.arguments_in("other"));
+        command.args(self.arguments_in("other", "127.0.0.1:0"));
         let mut process = Process::spawn("vpcepd", &mut command, &self.directory.join("other.log"))?;
         let status = process.wait(STOP_TIMEOUT).context("a second vpcepd runs on the same pins")?;
         ensure!(!status.success(), "a second vpcepd ended without saying why");
@@ -158,12 +186,13 @@ impl Daemon {
     }
 
     fn arguments(&self) -> Vec<OsString> {
-        self.arguments_in("")
+        self.arguments_in("", ADDRESS)
     }
 
     /// With state and socket below a directory of the world's.
-    fn arguments_in(&self, below: &str) -> Vec<OsString> {
+    fn arguments_in(&self, below: &str, listen: &str) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = TEST_SETTINGS.iter().map(OsString::from).collect();
+        arguments.extend(["--listen", listen, "--datapath", self.datapath.as_str()].map(OsString::from));
         for (flag, path) in [
             ("--state-dir", self.directory.join(below).join("state")),
             ("--run-dir", self.directory.join(below).join("run")),

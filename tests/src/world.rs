@@ -12,6 +12,7 @@ use std::{env, fs, io, process};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::daemon::Datapath;
 use crate::process::output_of;
 use crate::{Cli, Daemon, Netns};
 
@@ -58,11 +59,16 @@ impl World {
     /// # Errors
     /// When something is missing (root, a program), naming it.
     pub fn start(mode: Mode) -> Result<Self> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        require_root()?;
-        sweep_orphans()?;
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Self::start_named(format!("vpcep-{}-{number}", process::id()), mode)
+        Self::make(own_name()?, mode, Datapath::Bpf)
+    }
+
+    /// A world of this process's own whose daemon has no data plane: for what
+    /// is only about the API.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub fn start_without_data_plane() -> Result<Self> {
+        Self::make(own_name()?, Mode::Tc, Datapath::None)
     }
 
     /// A world under a name of the caller's choice.
@@ -70,6 +76,10 @@ impl World {
     /// # Errors
     /// As [`World::start`], and when a world of that name is standing.
     pub fn start_named(name: String, mode: Mode) -> Result<Self> {
+        Self::make(name, mode, Datapath::Bpf)
+    }
+
+    fn make(name: String, mode: Mode, datapath: Datapath) -> Result<Self> {
         require_root()?;
         let directory = directory_of(&name);
         fs::create_dir(&directory)
@@ -80,7 +90,7 @@ impl World {
         output_of(Command::new("mount").args(["-t", "bpf", "vpcep"]).arg(&bpffs))?;
 
         let gateway = Netns::create(format!("{name}-gateway"))?;
-        let daemon = Daemon::new(&gateway, &directory)?;
+        let daemon = Daemon::new(&gateway, &directory, datapath)?;
         let mut world = Self { name, directory, mode, gateway, vpcs: 0, daemon, watchdog };
         world.daemon.start()?;
         Ok(world)
@@ -256,6 +266,15 @@ fn sweep_command(world: &str) -> Command {
 
 fn directory_of(world: &str) -> PathBuf {
     env::temp_dir().join(world)
+}
+
+/// The name of a new world of this process. Worlds of processes that are gone
+/// are removed first.
+fn own_name() -> Result<String> {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    require_root()?;
+    sweep_orphans()?;
+    Ok(format!("vpcep-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Removes worlds whose process is gone.

@@ -5,6 +5,7 @@
 //! rustup, before `cargo xtask setup` has brought the rest.
 
 mod bench;
+mod clients;
 mod demo;
 mod lint;
 mod run;
@@ -38,7 +39,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Setup => setup::setup(),
+        Command::Setup => setup::setup().and_then(|()| clients::setup()),
         Command::Lint => lint::lint(),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),

@@ -42,11 +42,16 @@ const PROGRAMS: [(&str, &str); 8] = [
 
 /// Brings what is missing.
 pub fn setup() -> Result<()> {
-    let mut steps = missing_steps();
+    let steps = missing_steps();
     if steps.is_empty() {
         println!("==> setup: everything is there");
         return Ok(());
     }
+    carry_out(steps)
+}
+
+/// Runs the steps, or says why not and prints them.
+pub fn carry_out(mut steps: Vec<SetupStep>) -> Result<()> {
     let needs_root = steps.iter().any(|step| step.needs_root);
     let obstacle = if !needs_root {
         None
@@ -72,16 +77,24 @@ pub fn setup() -> Result<()> {
 }
 
 /// Something to do and why.
-struct SetupStep {
+#[derive(Debug)]
+pub struct SetupStep {
     reason: String,
     needs_root: bool,
     step: Step,
 }
 
 impl SetupStep {
-    fn new(reason: &str, program: &str, arguments: &[&str]) -> Self {
+    /// A step that anybody may do.
+    pub fn new(reason: &str, program: &str, arguments: &[&str]) -> Self {
         let step = Step::new("setup", program, arguments);
         Self { reason: reason.to_owned(), needs_root: false, step }
+    }
+
+    /// The command as one would type it.
+    #[cfg(test)]
+    pub fn command_line(&self) -> String {
+        self.step.command_line()
     }
 
     fn as_root(reason: &str, program: &str, arguments: &[&str]) -> Self {
@@ -125,7 +138,7 @@ fn missing_steps() -> Vec<SetupStep> {
 
 /// Installs packages without leaving a web server running: Debian starts a
 /// service as soon as its package is installed.
-fn install(packages: &[&str]) -> Vec<SetupStep> {
+pub fn install(packages: &[&str]) -> Vec<SetupStep> {
     let has_systemd = Path::new("/run/systemd/system").is_dir();
     let brings_nginx = packages.contains(&"nginx");
     let mut steps = vec![SetupStep::as_root("learning which packages there are", "apt-get", &["update"])];
@@ -189,7 +202,7 @@ fn llvm_major(version: &str) -> Option<u32> {
 }
 
 /// A program in PATH, or where Debian puts those of the administrator.
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let administrator = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path)
@@ -204,7 +217,8 @@ fn is_installed(package: &str) -> bool {
     query.is_ok_and(|output| output.stdout.starts_with(b"ii"))
 }
 
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a command can be run and ends with 0.
+pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
@@ -228,7 +242,7 @@ mod tests {
     #[test]
     fn nginx_is_never_installed_without_being_kept_from_starting() {
         let commands = |packages: &[&str]| {
-            install(packages).iter().map(|step| step.step.command_line()).collect::<Vec<_>>().join("\n")
+            install(packages).iter().map(SetupStep::command_line).collect::<Vec<_>>().join("\n")
         };
         assert!(commands(&["nginx"]).contains("update-rc.d nginx disable"));
         assert!(!commands(&["curl"]).contains("nginx"));

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use vpcep_tests::world::require_root;
 
 use crate::run::Step;
-use crate::{lint, setup};
+use crate::{clients, lint, setup};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,11 +30,13 @@ enum Suite {
     Netns,
     /// The command line against a daemon (root)
     Cli,
+    /// Other people's clients against a daemon, one of them through to the kernel (root)
+    Clients,
 }
 
 impl Suite {
     /// Suites that are test targets of `vpcep-tests`, in the order of their cost.
-    const PRIVILEGED: [Self; 3] = [Self::Packet, Self::Cli, Self::Netns];
+    const PRIVILEGED: [Self; 4] = [Self::Packet, Self::Cli, Self::Clients, Self::Netns];
 
     const fn target(self) -> &'static str {
         match self {
@@ -43,6 +45,7 @@ impl Suite {
             Self::Packet => "packet",
             Self::Netns => "netns",
             Self::Cli => "cli",
+            Self::Clients => "clients",
         }
     }
 }
@@ -59,6 +62,9 @@ pub fn test(arguments: &Arguments) -> Result<()> {
         require_root().context("tests of the data plane cannot run; `cargo xtask test unit` can")?;
     }
     setup::setup()?;
+    if suites.contains(&Suite::Clients) {
+        clients::setup()?;
+    }
     if arguments.suite == Suite::All {
         lint::lint()?;
     }
