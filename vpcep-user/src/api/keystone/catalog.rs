@@ -17,7 +17,7 @@ use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::openapi::{named, refused};
 use crate::api::{App, Door};
-use crate::model::Region;
+use crate::model::{ProjectId, Region};
 
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new()
@@ -88,12 +88,12 @@ pub struct Endpoint {
     region: String,
     /// The region.
     region_id: String,
-    /// Without a project id; clients append theirs.
+    /// Where its calls are. Of `vpcep` without a project id, which its clients append.
     url: String,
 }
 
-/// What is served.
-pub fn catalog(base: &BaseUrl, region: &Region) -> Vec<Service> {
+/// What is served to this project.
+pub fn catalog(base: &BaseUrl, region: &Region, project: ProjectId) -> Vec<Service> {
     let service = |kind: &'static str, path: &str| Service {
         id: kind,
         kind,
@@ -106,7 +106,10 @@ pub fn catalog(base: &BaseUrl, region: &Region) -> Vec<Service> {
             url: format!("{}{path}", base.0),
         }],
     };
-    vec![service("vpcep", "/v1"), service("vpc", "/v1"), service("identity", "/v3")]
+    // The calls of otcextensions' `vpc` begin with /v1 and the project themselves. It
+    // leaves that out only where the URL here ends with both.
+    let vpc = format!("/v1/{project}");
+    vec![service("vpcep", "/v1"), service("vpc", &vpc), service("identity", "/v3")]
 }
 
 /// The catalog.
@@ -141,13 +144,17 @@ impl Links {
 
 /// `GET /v3/auth/catalog`
 pub async fn show(
-    _: Caller,
+    caller: Caller,
     base: BaseUrl,
     Context(app): Context<App>,
 ) -> Result<Json<CatalogView>, ApiError> {
     app.read(move |state| {
         let links = Links::whole(&base, "/v3/auth/catalog");
-        Ok(Json(CatalogView { catalog: catalog(&base, &state.region), links }))
+        let project = match &caller {
+            Caller::Socket => ProjectId::OPERATOR,
+            Caller::User(user) => user.project,
+        };
+        Ok(Json(CatalogView { catalog: catalog(&base, &state.region, project), links }))
     })
     .await
 }

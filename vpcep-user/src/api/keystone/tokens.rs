@@ -171,7 +171,7 @@ impl TokenView {
                 },
                 project: InDomain::project(state, project),
                 roles: [Named { id: role(), name: role() }],
-                catalog: catalog(base, &state.region),
+                catalog: catalog(base, &state.region, project),
             },
         }
     }

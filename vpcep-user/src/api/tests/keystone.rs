@@ -100,8 +100,9 @@ async fn a_password_gives_a_token_with_a_catalog() {
                 .iter()
                 .map(|service| (service["type"].clone(), service["endpoints"][0].clone()))
                 .collect();
+            let vpc = format!("/v1/{project}");
             for ((kind, endpoint), (expected, path)) in
-                urls.iter().zip([("vpcep", "/v1"), ("vpc", "/v1"), ("identity", "/v3")])
+                urls.iter().zip([("vpcep", "/v1"), ("vpc", &vpc), ("identity", "/v3")])
             {
                 assert_eq!((kind, &endpoint["interface"]), (&json!(expected), &json!("public")));
                 assert_eq!(endpoint["url"], format!("http://vpcep.example:1{path}"));
