@@ -6,8 +6,6 @@ use crate::play::{Step, keeping, step};
 
 const PROVIDER: Caller = Account("provider");
 const CONSUMER: Caller = Account("consumer");
-/// Somebody with a token nobody was given.
-const STRANGER: Caller = Account("nobody");
 
 /// The steps, in order; each builds on those before.
 pub const STORY: &[Step] = &[
@@ -103,6 +101,14 @@ pub const STORY: &[Step] = &[
     ),
     step(PROVIDER, "backend create out --vpc servers --type vm --address 10.0.0.8", Refused("EndPoint.")),
     step(PROVIDER, "backend list --vpc servers", Prints(&[("/total_count", "2")])),
+    step(
+        PROVIDER,
+        "port create web --subnet racks --address 192.168.24.20",
+        Prints(&[("/fixed_ips/0/ip_address", "192.168.24.20"), ("/network_id", "*")]),
+    ),
+    step(PROVIDER, "port list --subnet racks", Prints(&[("/ports/2/name", "web")])),
+    step(PROVIDER, "port show web", Prints(&[("/name", "web")])),
+    step(PROVIDER, "port delete web", Prints(&[("/id", "*")])),
     step(PROVIDER, "backend show spare", Prints(&[("/address", "192.168.24.8")])),
     keeping(
         step(
@@ -118,9 +124,9 @@ pub const STORY: &[Step] = &[
     step(PROVIDER, "service show shop", Prints(&[("/id", "{service}")])),
     step(PROVIDER, "service rename shop store", Prints(&[("/endpoint_service_name", "*")])),
     step(PROVIDER, "service rename store shop", Prints(&[("/endpoint_service_name", "{full_name}")])),
-    step(CONSUMER, "service public", Prints(&[("/total_count", "0")])),
+    step(PROVIDER, "service tag shop env=prod", Prints(&[("/id", "{service}")])),
+    step(PROVIDER, "service untag shop env=prod", Prints(&[("/id", "{service}")])),
     step(CONSUMER, "service tag shop env=prod", Refused("there is no endpoint service \"shop\"")),
-    step(CONSUMER, "service untag shop env", Refused("there is no endpoint service \"shop\"")),
     step(CONSUMER, "service show {service}", Refused("EndPoint.")),
     step(
         PROVIDER,
@@ -158,11 +164,59 @@ pub const STORY: &[Step] = &[
         Prints(&[("/permission_type", "domainId")]),
     ),
     step(Operator, "--account provider service allow shop nobody", Refused("cannot look up account")),
+    // A service that is reached by routes.
+    step(
+        PROVIDER,
+        "service create --type gateway --vpc servers --prefix 100.125.0.0/16",
+        Refused("EndPoint."),
+    ),
+    keeping(
+        step(
+            Operator,
+            "--account provider service create --type gateway --vpc servers --prefix 100.125.0.0/16 --name obs \
+             --approval off --public --policy --wait",
+            Prints(&[("/service_type", "gateway"), ("/status", "available")]),
+        ),
+        &[("gateway", "/id")],
+    ),
+    step(CONSUMER, "service public", Prints(&[("/endpoint_services/0/id", "{gateway}")])),
+    keeping(
+        step(
+            CONSUMER,
+            "route-table create main --vpc clients --subnet front",
+            Prints(&[("/default", "false"), ("/subnets/0/id", "*")]),
+        ),
+        &[("table", "/id")],
+    ),
+    step(CONSUMER, "route-table list --vpc clients", Prints(&[("/total_count", "2")])),
+    step(CONSUMER, "route-table show main", Prints(&[("/id", "{table}")])),
+    keeping(
+        step(
+            CONSUMER,
+            "endpoint create --service {gateway} --vpc clients --gateway --wait",
+            Prints(&[("/status", "accepted"), ("/service_type", "gateway")]),
+        ),
+        &[("routed", "/id")],
+    ),
+    step(CONSUMER, "endpoint bind {routed} main", Prints(&[("/routetables/0", "{table}")])),
+    step(
+        CONSUMER,
+        "endpoint set-policy {routed} /nonexistent",
+        Refused("cannot read the policy in /nonexistent"),
+    ),
+    step(CONSUMER, "endpoint clear-policy {routed}", Prints(&[("/id", "{routed}")])),
+    step(CONSUMER, "route-table delete main", Refused("EndPoint.")),
+    step(CONSUMER, "endpoint delete {routed} --wait", Prints(&[("/id", "{routed}")])),
+    step(CONSUMER, "route-table disassociate main front", Prints(&[("/subnets", "[]")])),
+    step(CONSUMER, "route-table associate main front", Prints(&[("/subnets/0/id", "*")])),
+    step(CONSUMER, "route-table disassociate main front", Prints(&[("/id", "{table}")])),
+    step(CONSUMER, "route-table delete main", Prints(&[("/id", "{table}")])),
+    step(Operator, "service delete {gateway} --wait", Prints(&[("/id", "{gateway}")])),
     // The connection.
     keeping(
         step(
             CONSUMER,
-            "endpoint create --service {full_name} --vpc clients --subnet front --ip 192.168.24.9",
+            "endpoint create --service {full_name} --vpc clients --subnet front --ip 192.168.24.9 --dns",
             Prints(&[("/status", "pendingAcceptance"), ("/endpoint_service_id", "{service}")]),
         ),
         &[("endpoint", "/id"), ("marker", "/marker_id")],
@@ -193,26 +247,16 @@ pub const STORY: &[Step] = &[
         "explain --vpc clients --client 192.168.24.99 --endpoint 192.168.24.9:80",
         Prints(&[("/verdict", "*"), ("/steps/0/status", "*")]),
     ),
-    step(PROVIDER, "endpoint tag {marker} env=prod", Refused("there is no endpoint \"{marker}\"")),
-    step(PROVIDER, "endpoint untag {marker} env", Refused("there is no endpoint \"{marker}\"")),
-    step(PROVIDER, "endpoint bind {marker} main", Refused("there is no endpoint \"{marker}\"")),
-    step(PROVIDER, "endpoint clear-policy {marker}", Refused("there is no endpoint \"{marker}\"")),
+    step(CONSUMER, "endpoint tag {marker} env=prod owner=web", Prints(&[("/id", "{endpoint}")])),
+    step(CONSUMER, "endpoint untag {marker} owner", Prints(&[("/id", "{endpoint}")])),
+    step(CONSUMER, "tag list endpoint", Prints(&[("/tags/0/key", "env"), ("/tags/0/values/0", "prod")])),
     step(
         CONSUMER,
-        "endpoint set-policy {marker} /nonexistent",
-        Refused("cannot read the policy in /nonexistent"),
+        "tag search endpoint --tag env=prod,staging",
+        Prints(&[("/resources/0/resource_id", "{endpoint}"), ("/total_count", "1")]),
     ),
-    step(CONSUMER, "endpoint hosts --vpc servers", Refused("there is no VPC \"servers\"")),
-    step(STRANGER, "tag list service", Refused("EndPoint.")),
-    step(STRANGER, "tag search endpoint --tag env", Refused("EndPoint.")),
-    step(CONSUMER, "route-table create main --vpc servers", Refused("there is no VPC \"servers\"")),
-    step(STRANGER, "route-table list", Refused("EndPoint.")),
-    step(CONSUMER, "route-table show none", Refused("EndPoint.0005")),
-    step(CONSUMER, "route-table delete none", Refused("EndPoint.0005")),
-    step(CONSUMER, "port create web --subnet racks", Refused("there is no subnet \"racks\"")),
-    step(STRANGER, "port list", Refused("EndPoint.")),
-    step(CONSUMER, "port show none", Refused("EndPoint.0005")),
-    step(CONSUMER, "port delete none", Refused("EndPoint.0005")),
+    step(CONSUMER, "tag search endpoint --not env", Prints(&[("/total_count", "1")])),
+    step(CONSUMER, "endpoint hosts --vpc clients", Prints(&[("/hosts/0/address", "192.168.24.9")])),
     step(CONSUMER, "endpoint update {marker} --allow-all", Prints(&[("/enable_whitelist", "false")])),
     step(Operator, "endpoint update {endpoint} --refusal silent", Prints(&[("/id", "{endpoint}")])),
     step(CONSUMER, "endpoint update {endpoint} --refusal reset", Refused("EndPoint.0004")),

@@ -130,6 +130,8 @@ const WRONG_USAGE: &[(&str, &str)] = &[
     ("route-table create t", "--vpc"),
     ("route-table list --subnet s", "--subnet"),
     ("route-table show", "ROUTE_TABLE"),
+    ("route-table associate main", "SUBNET"),
+    ("route-table disassociate main", "SUBNET"),
     ("route-table delete", "ROUTE_TABLE"),
     ("port create p", "--subnet"),
     ("port create p --subnet s --address a", "--address"),

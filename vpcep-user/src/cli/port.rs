@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::output::{Answer, Column};
+use super::output::{Answer, Column, or_dash};
 use super::resolve::{find, id_of};
 use super::value::{Reference, name};
 use crate::client::{Client, Subnet, VpcPort};
@@ -64,7 +64,7 @@ const COLUMNS: &[Column<VpcPort>] = &[
     }),
     Column::text("OWNER", |port| port.device_owner.clone()),
     Column::whole("STATUS", |port| port.status.clone()),
-    Column::whole("SUBNET ID", |port| port.network_id.clone()),
+    Column::whole("SUBNET ID", |port| or_dash(&port.network_id)),
 ];
 
 fn new_port(name: &Name, subnet_id: &str, address: Option<Ipv4Addr>, is_virtual: bool) -> Value {

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 
 use super::output::{Answer, Column};
 use super::resolve::{find, id_of};
@@ -38,7 +39,23 @@ pub enum Command {
         /// Name or id
         route_table: Reference,
     },
-    /// Delete a route table that no endpoint is bound to
+    /// Give subnets to a route table; they use it instead of the one they used
+    Associate {
+        /// Name or id
+        route_table: Reference,
+        /// Subnet of its VPC, by name or id
+        #[arg(required = true, value_name = "SUBNET")]
+        subnets: Vec<Reference>,
+    },
+    /// Take subnets from a route table; they use the VPC's default one
+    Disassociate {
+        /// Name or id
+        route_table: Reference,
+        /// Subnet of its VPC, by name or id
+        #[arg(required = true, value_name = "SUBNET")]
+        subnets: Vec<Reference>,
+    },
+    /// Delete a route table that no subnet uses and no endpoint is bound to
     Delete {
         /// Name or id
         route_table: Reference,
@@ -59,12 +76,9 @@ impl Command {
         match self {
             Self::Create { name, vpc, subnets } => {
                 let vpc_id = id_of::<Vpc>(client, &vpc, &[]).await?;
-                let mut ids = Vec::with_capacity(subnets.len());
-                for subnet in &subnets {
-                    let id = id_of::<Subnet>(client, subnet, &[("vpc_id", &vpc_id)]).await?;
-                    ids.push(json!({ "id": id }));
-                }
-                let body = json!({ "name": name.as_str(), "vpc_id": vpc_id, "subnets": ids });
+                let ids = subnet_ids(client, &vpc_id, &subnets).await?;
+                let subnets: Vec<Value> = ids.into_iter().map(|id| json!({ "id": id })).collect();
+                let body = json!({ "name": name.as_str(), "vpc_id": vpc_id, "subnets": subnets });
                 let table = client.create::<RouteTable>(&body).await;
                 Ok(Answer::object(table.context("cannot create the route table")?))
             }
@@ -76,6 +90,12 @@ impl Command {
             Self::Show { route_table } => {
                 Ok(Answer::object(find::<RouteTable>(client, &route_table, &[]).await?))
             }
+            Self::Associate { route_table, subnets } => {
+                change_subnets(client, &route_table, &subnets, "associate").await
+            }
+            Self::Disassociate { route_table, subnets } => {
+                change_subnets(client, &route_table, &subnets, "disassociate").await
+            }
             Self::Delete { route_table } => {
                 let id = id_of::<RouteTable>(client, &route_table, &[]).await?;
                 let deleted = client.delete::<RouteTable>(&id).await;
@@ -84,4 +104,28 @@ impl Command {
             }
         }
     }
+}
+
+async fn subnet_ids(client: &Client, vpc_id: &str, subnets: &[Reference]) -> Result<Vec<String>> {
+    let mut ids = Vec::with_capacity(subnets.len());
+    for subnet in subnets {
+        ids.push(id_of::<Subnet>(client, subnet, &[("vpc_id", vpc_id)]).await?);
+    }
+    Ok(ids)
+}
+
+async fn change_subnets(
+    client: &Client,
+    route_table: &Reference,
+    subnets: &[Reference],
+    action: &str,
+) -> Result<Answer> {
+    let table = find::<RouteTable>(client, route_table, &[]).await?.data;
+    let ids = subnet_ids(client, &table.vpc_id, subnets).await?;
+    let path = client.path_of::<RouteTable>(&[&table.id, "action"]);
+    let body = json!({ "routetable": { "subnets": { action: ids } } });
+    let changed = client.call::<RouteTable>(Method::POST, &path, Some(body)).await;
+    Ok(Answer::object(
+        changed.with_context(|| format!("cannot {action} subnets of route table {route_table}"))?,
+    ))
 }

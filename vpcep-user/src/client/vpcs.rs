@@ -40,9 +40,8 @@ pub struct VpcPort {
     /// Its name.
     #[serde(default)]
     pub name: String,
-    /// The subnet it is in.
-    #[serde(default)]
-    pub network_id: String,
+    /// The subnet it is in; a backend may be outside of all.
+    pub network_id: Option<String>,
     /// Its addresses.
     #[serde(default)]
     pub fixed_ips: Vec<FixedIp>,

@@ -191,6 +191,18 @@ async fn of_tags_route_tables_and_ports() {
             Value::Null,
         ),
         ("route-table show ID", &[TABLE], "GET /v1/-/routetables/ID", Value::Null),
+        (
+            "route-table associate ID ID",
+            &[TABLE, TABLE],
+            "POST /v1/-/routetables/t/action",
+            json!({"routetable": {"subnets": {"associate": [ID]}}}),
+        ),
+        (
+            "route-table disassociate ID ID",
+            &[TABLE, TABLE],
+            "POST /v1/-/routetables/t/action",
+            json!({"routetable": {"subnets": {"disassociate": [ID]}}}),
+        ),
         ("route-table delete ID", &["{}"], "DELETE /v1/-/routetables/ID", Value::Null),
         (
             "port create web --subnet ID --address 10.0.0.9 --vip",
