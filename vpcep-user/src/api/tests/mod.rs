@@ -10,6 +10,7 @@ mod isolation;
 mod keystone;
 mod lists;
 mod networking;
+mod properties;
 mod refusals;
 mod scenarios;
 mod tagging;
