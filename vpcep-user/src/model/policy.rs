@@ -13,6 +13,9 @@ use super::ModelError;
 pub const MAX_STATEMENTS: usize = 10;
 /// Most bytes of one policy, as JSON.
 pub const MAX_POLICY_BYTES: usize = 20_480;
+/// How deep objects and lists of one policy may lie in each other. Readers of JSON
+/// stop at some depth, and a policy lies deeper in a record than in a request.
+pub const MAX_POLICY_DEPTH: usize = 32;
 
 /// Whether a statement grants or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl Policy {
     ///
     /// # Errors
     /// When there are too many statements, one names no action, no resource or
-    /// an empty one, or all of it is too long.
+    /// an empty one, or all of it is too long or too deep.
     pub fn new(
         statements: Vec<PolicyStatement>,
         document: Option<Map<String, Value>>,
@@ -101,6 +104,13 @@ impl Policy {
             }
             bytes += statement.condition.as_ref().map_or(0, json_len);
             bytes += statement.sid.as_ref().map_or(0, String::len);
+        }
+        let conditions = statements.iter().filter_map(|statement| statement.condition.as_ref());
+        let depth = document.iter().chain(conditions).map(|object| depth(&mut object.values())).max();
+        if let Some(depth) = depth.filter(|depth| *depth > MAX_POLICY_DEPTH) {
+            return Err(bad(format!(
+                "objects and lists in each other {depth} deep, expected at most {MAX_POLICY_DEPTH}"
+            )));
         }
         if bytes > MAX_POLICY_BYTES {
             return Err(bad(format!("{bytes} bytes, expected at most {MAX_POLICY_BYTES}")));
@@ -131,6 +141,16 @@ fn json_len(object: &Map<String, Value>) -> usize {
     serde_json::to_string(object).map_or(0, |text| text.len())
 }
 
+/// How deep an object or a list of these values is: one that holds no other is 1.
+fn depth(values: &mut dyn Iterator<Item = &Value>) -> usize {
+    let inner = values.map(|value| match value {
+        Value::Object(object) => depth(&mut object.values()),
+        Value::Array(list) => depth(&mut list.iter()),
+        _ => 0,
+    });
+    1 + inner.max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +172,13 @@ mod tests {
             map.insert("Note".into(), "x".repeat(len).into());
             Some(map)
         };
+        let nested = |depth| {
+            let innermost = Value::Array(vec![]);
+            let value = (1..depth).fold(innermost, |inner, _| Value::Array(vec![inner]));
+            Some(Map::from_iter([("Note".to_owned(), value)]))
+        };
+        let conditional =
+            |depth| Policy::new(vec![PolicyStatement { condition: nested(depth), ..statement("a") }], None);
         let no_action = PolicyStatement { actions: vec![], ..statement("a") };
         for (what, policy, ok) in [
             ("nothing", Policy::new(vec![], None), true),
@@ -161,6 +188,10 @@ mod tests {
             ("an empty action", Policy::new(vec![statement("")], None), false),
             ("a document", Policy::new(vec![], document(20_000)), true),
             ("a long document", Policy::new(vec![], document(20_480)), false),
+            ("a deep document", Policy::new(vec![], nested(31)), true),
+            ("a deeper document", Policy::new(vec![], nested(32)), false),
+            ("a deep condition", conditional(31), true),
+            ("a deeper condition", conditional(32), false),
             ("a long statement", Policy::new(vec![statement(&"a".repeat(20_480))], None), false),
         ] {
             assert_eq!(policy.is_ok(), ok, "{what}: {policy:?}");

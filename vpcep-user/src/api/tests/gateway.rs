@@ -220,6 +220,32 @@ async fn policies_are_kept_where_the_service_takes_them() {
     assert_eq!(stranger.refused("PUT", &path, body).await, (404, "2006".into()));
 }
 
+/// What is stored lies deeper in its record than in the request: it could be written and not read
+/// back, and vpcepd did not start again.
+#[tokio::test]
+async fn a_deep_policy_is_refused_and_the_database_opens_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me) = (world.operator(), world.account("me").await);
+    let service = gateway(&operator, "100.125.0.0/16").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let endpoint =
+        me.ok("POST", ENDPOINTS, json!({"endpoint_service_id": service["id"], "vpc_id": vpc})).await;
+    let path = format!("{ENDPOINTS}/{}/policy", id(&endpoint));
+    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
+    let (token, project) = (me.token.clone().unwrap(), me.project.clone());
+    for depth in [33, 125, 126] {
+        let refused = me.refused("PUT", &path, json!({"policy_document": nested(depth)})).await;
+        assert_eq!(refused, (400, "2048".into()), "{depth}");
+    }
+    me.ok("PUT", &path, json!({"policy_document": nested(32)})).await;
+    drop((operator, me));
+    world.close().await;
+    let world = World::open(dir.path());
+    let me = Client { project, ..world.stranger(Some(&token)) };
+    assert_eq!(me.show_endpoint(&id(&endpoint)).await["policy_document"], nested(32));
+}
+
 #[tokio::test]
 async fn a_resolver_learns_the_names_of_accepted_endpoints() {
     let dir = tempfile::tempdir().unwrap();
