@@ -143,8 +143,16 @@ pub async fn list(
     .await
 }
 
-fn not_empty<T>(list: Option<Vec<T>>) -> Result<Vec<T>, ApiError> {
-    list.filter(|list| !list.is_empty()).ok_or(ApiError::NoPermissions)
+/// The permissions of a request: some, and no more than a service may have. Each
+/// is compared with each the service has.
+fn some<T>(list: Option<Vec<T>>) -> Result<Vec<T>, ApiError> {
+    let list = list.filter(|list| !list.is_empty()).ok_or(ApiError::NoPermissions)?;
+    match list.len() {
+        count if count > MAX_PERMISSIONS => {
+            Err(ControlError::TooManyPermissions { count, limit: MAX_PERMISSIONS }.into())
+        }
+        _ => Ok(list),
+    }
 }
 
 /// The body of an action.
@@ -175,7 +183,7 @@ pub async fn act(
     Body(request): Body<ActionRequest>,
 ) -> Result<Json<ChangedPermissions>, ApiError> {
     let action = require("action", request.action)?;
-    let permissions = not_empty(request.permissions)?;
+    let permissions = some(request.permissions)?;
     let parsed: Vec<Permission> = permissions.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let permission_type = parsed.first().map(PermissionType::of);
     match action.as_str() {
@@ -217,7 +225,7 @@ pub async fn batch_create(
     Id(id): Id<Service>,
     Body(request): Body<BatchCreateRequest>,
 ) -> Result<Json<Permissions>, ApiError> {
-    let entries = not_empty(request.permissions)?.into_iter().map(|new| {
+    let entries = some(request.permissions)?.into_iter().map(|new| {
         let permission = require("permission", new.permission)?.parse()?;
         Ok((permission, new.description.unwrap_or_default().parse()?))
     });
@@ -229,7 +237,7 @@ pub async fn batch_create(
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DeletePermissions")]
 pub struct BatchDeleteRequest {
-    #[schemars(with = "Vec<OldPermission>", length(min = 1))]
+    #[schemars(with = "Vec<OldPermission>", length(min = 1, max = MAX_PERMISSIONS))]
     permissions: Option<Vec<OldPermission>>,
 }
 
@@ -248,7 +256,7 @@ pub async fn batch_delete(
     Id(id): Id<Service>,
     Body(request): Body<BatchDeleteRequest>,
 ) -> Result<Json<Permissions>, ApiError> {
-    let ids = not_empty(request.permissions)?.into_iter().map(|old| Ok(require("id", old.id)?.parse()?));
+    let ids = some(request.permissions)?.into_iter().map(|old| Ok(require("id", old.id)?.parse()?));
     let ids: Vec<PermissionId> = ids.collect::<Result<_, ApiError>>()?;
     Ok(Permissions::new(&app.write(move |tx| permissions::remove_by_id(tx, scope, id, &ids)).await?))
 }

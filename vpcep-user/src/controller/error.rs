@@ -293,9 +293,9 @@ pub enum ControlError {
         service: ServiceId,
     },
     /// Too many permissions.
-    #[error("too many permissions: the service would have {count}, at most {limit} are allowed")]
+    #[error("too many permissions: {count}, a service may have at most {limit}")]
     TooManyPermissions {
-        /// How many it would have.
+        /// How many were given, or it would have.
         count: usize,
         /// The limit.
         limit: usize,

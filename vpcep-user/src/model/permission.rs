@@ -31,11 +31,10 @@ pub enum PermissionKind {
 }
 
 /// What a permission says, whatever its spelling.
-#[derive(PartialEq, Eq)]
 enum Canonical<'a> {
     Everyone,
-    /// In lower case.
-    Domain(String),
+    /// In any case.
+    Domain(&'a str),
     /// The whole text: paths are told apart by case.
     OrgPath(&'a str),
 }
@@ -46,7 +45,7 @@ impl Permission {
     pub fn admits(&self, domain: DomainId) -> bool {
         match self.canonical() {
             Canonical::Everyone => true,
-            Canonical::Domain(named) => named == domain.to_string(),
+            Canonical::Domain(named) => named.eq_ignore_ascii_case(&domain.to_string()),
             Canonical::OrgPath(_) => false,
         }
     }
@@ -54,13 +53,18 @@ impl Permission {
     /// Whether this permission and another are spellings of one.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
+        match (self.canonical(), other.canonical()) {
+            (Canonical::Everyone, Canonical::Everyone) => true,
+            (Canonical::Domain(own), Canonical::Domain(other)) => own.eq_ignore_ascii_case(other),
+            (Canonical::OrgPath(own), Canonical::OrgPath(other)) => own == other,
+            _ => false,
+        }
     }
 
     fn canonical(&self) -> Canonical<'_> {
         match self.0.strip_prefix(DOMAIN) {
             Some("*") => Canonical::Everyone,
-            Some(domain) => Canonical::Domain(domain.to_ascii_lowercase()),
+            Some(domain) => Canonical::Domain(domain),
             None if self.0 == "*" => Canonical::Everyone,
             None => Canonical::OrgPath(&self.0),
         }

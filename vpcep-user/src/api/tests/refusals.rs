@@ -215,9 +215,13 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
             (json!({"permissions": []}), "3036"),
             (json!({"permissions": ["everyone"]}), "3002"),
             (json!({"permissions": many}), "3049"),
+            (json!({"permissions": many, "action": "remove"}), "3049"),
         ],
     )
     .await;
+    let ids: Vec<_> = (0..501).map(|_| json!({"id": NOBODY})).collect();
+    let batch = format!("{permissions}/batch-delete");
+    assert_eq!(me.refused("POST", &batch, json!({"permissions": ids})).await, (400, "3049".into()));
     let path = format!("{permissions}/{NOBODY}");
     let note = json!({"permission": {"description": "x"}});
     assert_eq!(me.refused("PUT", &path, note).await, (404, "0005".into()));
