@@ -1,6 +1,8 @@
 //! `/v1/{project_id}/vpc-endpoint-services/{id}/connections`: list, `POST
 //! /action` (receive, reject) and `PUT /description`. The service owner's alone.
 
+use std::num::NonZeroU32;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
@@ -104,7 +106,7 @@ impl Filter {
     fn wants(&self, endpoint: &Endpoint) -> bool {
         let Self { id, marker_id, status } = self;
         id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
-            && marker_id.is_none_or(|marker| endpoint.marker == marker.0)
+            && marker_id.is_none_or(|marker| endpoint.marker == marker.0.get())
             && status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
     }
 }
@@ -112,7 +114,7 @@ impl Filter {
 /// A marker in a query.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-struct Marker(u32);
+struct Marker(NonZeroU32);
 
 impl TryFrom<String> for Marker {
     type Error = String;

@@ -238,6 +238,7 @@ async fn bad_actions_on_connections_and_permissions_are_refused() {
         (connections.as_str(), "marker_id=x", "0021"),
         (permissions.as_str(), "limit=501", "0006"),
         (connections.as_str(), "marker_id=4294967296", "0021"),
+        (connections.as_str(), "marker_id=0", "0021"),
         ("/v1/{p}/stats", "endpoint_id=x", "2017"),
         ("/v1/{p}/quotas", "type=disk", "0002"),
     ] {
