@@ -1,5 +1,6 @@
 //! Connections, as the provider sees and moves them.
 
+use super::endpoints::changeable;
 use super::error::ControlError;
 use super::index::Ages;
 use super::state::{Scope, State, Tx};
@@ -80,7 +81,8 @@ pub(super) fn step(tx: &mut Tx<'_>, endpoint: &Endpoint, event: Event) -> Result
 /// Changes the provider's notes on connections, all or none.
 ///
 /// # Errors
-/// When the service is not the caller's, or an endpoint not the service's.
+/// When the service is not the caller's, or an endpoint not the service's or being
+/// deleted.
 pub fn describe(
     tx: &mut Tx<'_>,
     scope: Scope,
@@ -89,7 +91,8 @@ pub fn describe(
 ) -> Result<Vec<Endpoint>, ControlError> {
     let mut answer = Vec::new();
     for (id, connection_description) in notes {
-        let endpoint = find(tx.state, scope, service, id)?;
+        find(tx.state, scope, service, id)?;
+        let endpoint = changeable(tx.state, Scope::Every, id)?;
         let endpoint = Endpoint { connection_description, updated_at: tx.now, ..endpoint.clone() };
         tx.put(&endpoint);
         answer.push(endpoint);

@@ -141,6 +141,21 @@ fn a_report_says_nothing_about_what_changed_after_its_pass_began() {
     assert_eq!(bench.status(&endpoint.value), None);
 }
 
+/// Every note made the endpoint newer than the pass that would have let it go.
+#[test]
+fn a_provider_cannot_keep_an_endpoint_that_is_being_deleted() {
+    let bench = Bench::new();
+    let endpoint = bench.endpoint().value;
+    bench.controller.write(|tx| endpoints::delete(tx, ALL, endpoint.id)).unwrap();
+    let covered = bench.controller.desired().version;
+    let note = vec![(endpoint.id, "stay".parse().unwrap())];
+    let refused =
+        bench.controller.write(|tx| connections::describe(tx, ALL, bench.service.id, note)).unwrap_err();
+    assert!(matches!(refused, ControlError::Connection { .. }), "{refused}");
+    bench.report(covered);
+    assert_eq!(bench.status(&endpoint), None);
+}
+
 #[test]
 fn a_pass_without_news_commits_nothing() {
     let bench = Bench::new();
