@@ -51,20 +51,21 @@ pub fn rows_wanted(limit: Option<String>, default: usize, max: usize) -> Result<
     }
 }
 
+/// What an `offset` of a request means.
+pub fn rows_skipped(offset: Option<String>) -> Result<usize, ApiError> {
+    let Some(value) = offset else { return Ok(0) };
+    match value.parse::<u32>() {
+        Ok(offset) => Ok(usize::try_from(offset).expect("usize has 32 bits or more on Linux")),
+        Err(_) => Err(ApiError::Offset { value }),
+    }
+}
+
 impl<const DEFAULT: usize, const MAX: usize> FromRequestParts<App> for Paging<DEFAULT, MAX> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Query(Asked { limit, offset }) = Query::from_request_parts(parts, app).await?;
-        let limit = rows_wanted(limit, DEFAULT, MAX)?;
-        let offset = match offset {
-            None => 0,
-            Some(value) => match value.parse::<u32>() {
-                Ok(offset) => usize::try_from(offset).expect("usize has 32 bits or more on Linux"),
-                Err(_) => return Err(ApiError::Offset { value }),
-            },
-        };
-        Ok(Self(Page { limit, offset }))
+        Ok(Self(Page { limit: rows_wanted(limit, DEFAULT, MAX)?, offset: rows_skipped(offset)? }))
     }
 }
 

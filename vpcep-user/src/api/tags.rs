@@ -18,7 +18,7 @@ use super::App;
 use super::auth::{InProject, InProjectReading};
 use super::error::ApiError;
 use super::openapi::{named, refused};
-use super::page::Page;
+use super::page::{Page, rows_skipped};
 use super::request::{Body, document_path_param, path_param, require};
 use crate::controller::tags::Tagged;
 use crate::controller::{ControlError, Scope, State, tags};
@@ -308,11 +308,7 @@ fn page(limit: Option<Number>, offset: Option<Number>) -> Result<Page, ApiError>
             _ => return Err(ApiError::Limit { value, min: 1, max: MAX }),
         },
     };
-    let offset = match offset.map(Number::text) {
-        None => 0,
-        Some(value) => value.parse().map_err(|_| ApiError::Offset { value })?,
-    };
-    Ok(Page { limit, offset })
+    Ok(Page { limit, offset: rows_skipped(offset.map(Number::text))? })
 }
 
 fn matches(requests: Option<Vec<MatchRequest>>) -> Result<TagMatches, ApiError> {

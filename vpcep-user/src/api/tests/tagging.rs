@@ -114,6 +114,7 @@ async fn bad_tags_are_refused() {
         (json!({"action": "filter", "limit": "0"}), "0006"),
         (json!({"action": "filter", "limit": 1001}), "0006"),
         (json!({"action": "filter", "offset": "-1"}), "0010"),
+        (json!({"action": "filter", "offset": 4_294_967_296_u64}), "0010"),
         (json!({"action": "filter", "matches": [{"key": "name", "value": "x"}]}), "0002"),
         (json!({"action": "filter", "tags": [{"key": "a", "values": ["1", "1"]}]}), "3071"),
         (json!({"action": "filter", "tags": [{"key": "a"}, {"key": "a"}]}), "3067"),
