@@ -154,11 +154,10 @@ pub async fn describe(
         (None, name) => (false, require("endpoint_service_name", name)?),
     };
     app.read(move |state| {
-        let service = if is_id {
-            named.parse().ok().and_then(|id| state.services.get(id))
-        } else {
-            state.services.iter().find(|service| state.full_name(service).as_str() == named)
-        };
+        // A full name ends in the id.
+        let id = if is_id { &named } else { named.rsplit('.').next().unwrap_or_default() };
+        let service = id.parse().ok().and_then(|id| state.services.get(id));
+        let service = service.filter(|service| is_id || state.full_name(service).as_str() == named);
         let not_found = || ControlError::NotFound { kind: "endpoint service", id: named.clone() };
         let service = service.ok_or_else(not_found)?;
         Ok(Json(Described {

@@ -96,7 +96,9 @@ async fn anybody_may_look_up_a_service_whose_name_or_id_they_have() {
         .ok("PUT", &format!("{SERVICES}/{service}/name"), json!({"endpoint_service_name": "shop"}))
         .await;
     assert_eq!(renamed, json!({"endpoint_service_name": format!("eu.shop.{service}")}));
-    for query in [format!("endpoint_service_name=eu.web.{service}"), "id=x".into()] {
+    let wrong = ["eu.web.", "eu.", "", "us.shop.", "eu.shop.x."];
+    let wrong = wrong.map(|front| format!("endpoint_service_name={front}{service}"));
+    for query in wrong.into_iter().chain(["id=x".into(), "endpoint_service_name=eu.shop.".into()]) {
         let path = format!("{SERVICES}/describe?{query}");
         assert_eq!(other.refused("GET", &path, Value::Null).await, (404, "0005".into()));
     }
