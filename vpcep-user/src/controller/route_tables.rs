@@ -49,7 +49,9 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewRouteTable) -> Result<Route
 /// Gives each VPC that has none its default table.
 pub(super) fn complete(tx: &mut Tx<'_>) {
     let state = tx.state;
-    for vpc in state.vpcs.iter().filter(|vpc| default_of(state, vpc.id).is_none()) {
+    let defaults = state.route_tables.iter().filter(|table| table.is_default);
+    let complete: BTreeSet<VpcId> = defaults.map(|table| table.vpc).collect();
+    for vpc in state.vpcs.iter().filter(|vpc| !complete.contains(&vpc.id)) {
         tx.put(&RouteTable::default_of(vpc.id, vpc.project, vpc.created_at));
     }
 }
