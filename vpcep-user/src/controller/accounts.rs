@@ -8,7 +8,7 @@ use super::identity::keys::{self, NewKey};
 use super::identity::tokens::{self, Issued};
 use super::identity::users::{self, NewUser};
 use super::networks::refuse_in_use;
-use super::state::{State, Tx};
+use super::state::{Scope, State, Tx};
 use crate::model::{Account, Description, DomainId, Name, PasswordHash, ProjectId, Role, User};
 use crate::store::Vault;
 use crate::store::record::{QuotaId, QuotaRecord};
@@ -129,8 +129,8 @@ pub fn delete(tx: &mut Tx<'_>, named: &str) -> Result<(), ControlError> {
         "account",
         account.name.as_str(),
         &[
-            ("endpoints", state.endpoints.iter().filter(|e| e.project == own).count()),
-            ("endpoint services", state.services.iter().filter(|s| s.project == own).count()),
+            ("endpoints", state.index.endpoints.visible(Scope::Project(own)).len()),
+            ("endpoint services", state.index.services.visible(Scope::Project(own)).len()),
             ("backends", state.backends.iter().filter(|b| b.project == own).count()),
             ("route tables", state.route_tables.iter().filter(|t| t.project == own && !t.is_default).count()),
             ("subnets", state.subnets.iter().filter(|s| s.project == own).count()),

@@ -285,10 +285,9 @@ pub fn set_policy(
 /// # Errors
 /// When the VPC is not there.
 pub fn hosts(state: &State, scope: Scope, vpc: VpcId) -> Result<Vec<(String, Ipv4Addr)>, ControlError> {
-    state.find::<Vpc>(scope, vpc)?;
+    let project = Scope::Project(state.find::<Vpc>(scope, vpc)?.project);
     let accepted = state
-        .endpoints
-        .iter()
+        .listed::<Endpoint>(project)
         .filter(|endpoint| endpoint.vpc == vpc && endpoint.connection.state == ConnectionState::Accepted);
     Ok(accepted.filter_map(|endpoint| Some((state.dns_name(endpoint)?, endpoint.address()?))).collect())
 }

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use super::error::ControlError;
 use super::route_tables;
 use super::state::{Scope, State, Tx};
-use crate::model::{Cidr, Description, DnsServers, Name, RouteTable, Subnet, SubnetId, Vpc, VpcId};
+use crate::model::{
+    Cidr, Description, DnsServers, Endpoint, Name, RouteTable, Service, Subnet, SubnetId, Vpc, VpcId,
+};
 use crate::store::record::Numbers;
 
 /// What a VPC is made of.
@@ -103,7 +105,7 @@ pub(super) fn refuse_reserved(cidr: Cidr) -> Result<(), ControlError> {
 /// When it is not there or something refers to it.
 pub fn delete_vpc(tx: &mut Tx<'_>, scope: Scope, id: VpcId) -> Result<(), ControlError> {
     let state = tx.state;
-    state.find::<Vpc>(scope, id)?;
+    let project = Scope::Project(state.find::<Vpc>(scope, id)?.project);
     refuse_in_use(
         "vpc",
         &id.to_string(),
@@ -112,8 +114,8 @@ pub fn delete_vpc(tx: &mut Tx<'_>, scope: Scope, id: VpcId) -> Result<(), Contro
             ("subnets", state.subnets.iter().filter(|s| s.vpc == id).count()),
             ("attachments", state.attachments.iter().filter(|a| a.vpc == id).count()),
             ("backends", state.backends.iter().filter(|b| b.vpc == id).count()),
-            ("endpoint services", state.services.iter().filter(|s| s.vpc == id).count()),
-            ("endpoints", state.endpoints.iter().filter(|e| e.vpc == id).count()),
+            ("endpoint services", state.listed::<Service>(project).filter(|s| s.vpc == id).count()),
+            ("endpoints", state.listed::<Endpoint>(project).filter(|e| e.vpc == id).count()),
         ],
     )?;
     if let Some(table) = route_tables::default_of(state, id) {
@@ -243,7 +245,8 @@ pub fn update_subnet(
 pub fn delete_subnet(tx: &mut Tx<'_>, scope: Scope, id: SubnetId) -> Result<(), ControlError> {
     let state = tx.state;
     let subnet = state.find::<Subnet>(scope, id)?;
-    let endpoints = state.endpoints.iter().filter(|e| e.subnet() == Some(id)).count();
+    let endpoints = state.listed::<Endpoint>(Scope::Project(subnet.project));
+    let endpoints = endpoints.filter(|e| e.subnet() == Some(id)).count();
     refuse_in_use("subnet", &id.to_string(), &[("endpoints", endpoints)])?;
     route_tables::forget_subnet(tx, subnet);
     tx.delete::<Subnet>(id);

@@ -73,8 +73,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         }
     }
     let limit = state.quotas(Some(vpc.project)).services;
-    let used = state.services.iter().filter(|s| s.project == vpc.project).count();
-    if used >= limit as usize {
+    if state.index.services.visible(Scope::Project(vpc.project)).len() >= limit as usize {
         return Err(ControlError::Quota { what: "endpoint services", limit });
     }
     let service = Service {

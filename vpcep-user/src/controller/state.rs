@@ -6,11 +6,11 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::error::ControlError;
-use super::index::{Index, Indexed};
+use super::index::{ByAge, Index, Indexed};
 use crate::audit::{Action, Change};
 use crate::model::{
-    AccessKey, Account, Attachment, AttachmentId, Backend, DnsDomain, Endpoint, FullName, ProjectId, Quotas,
-    Region, RouteTable, Service, ServiceId, Subnet, Timestamp, Token, User, Vpc,
+    AccessKey, Account, Attachment, AttachmentId, Backend, DnsDomain, Endpoint, EndpointId, FullName,
+    ProjectId, Quotas, Region, RouteTable, Service, ServiceId, Subnet, Timestamp, Token, User, Vpc,
 };
 use crate::reconcile::desired::AttachmentState;
 use crate::store::record::{self, Home, Numbers, NumbersId, QuotaId, QuotaRecord, RecordError, Stored};
@@ -137,17 +137,25 @@ where
 {
     /// When it last changed.
     fn updated_at(&self) -> Timestamp;
+    /// All of them by age, and each project's.
+    fn ages(index: &Index) -> &ByAge<Self::Id>;
 }
 
 impl Listed for Service {
     fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
+    fn ages(index: &Index) -> &ByAge<ServiceId> {
+        &index.services
+    }
 }
 
 impl Listed for Endpoint {
     fn updated_at(&self) -> Timestamp {
         self.updated_at
+    }
+    fn ages(index: &Index) -> &ByAge<EndpointId> {
+        &index.endpoints
     }
 }
 
@@ -259,6 +267,15 @@ impl State {
             T::table(self).iter().filter(|object| scope.sees(object.project())).collect();
         objects.sort_by_key(|object| (object.created_at(), object.id()));
         objects
+    }
+
+    /// As [`State::visible`], for a kind of which there may be very many: those of
+    /// others cost nothing.
+    pub fn listed<T: Listed>(&self, scope: Scope) -> impl Iterator<Item = &T>
+    where
+        T::Id: Send,
+    {
+        T::ages(&self.index).visible(scope).into_iter().filter_map(|(_, id)| T::table(self).get(id))
     }
 
     /// The endpoints of a service, oldest first.

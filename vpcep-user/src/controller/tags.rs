@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ControlError;
-use super::state::{Owned, Scope, State, Tx};
+use super::state::{Listed, Scope, State, Tx};
 use super::{endpoints, services};
 use crate::model::{Endpoint, EndpointId, Service, ServiceId, TagQuery, TagRemoval, Tags, Timestamp};
 
 /// A kind of object that has tags.
-pub trait Tagged: Owned + Clone
+pub trait Tagged: Listed + Clone
 where
     Self::Id: Send,
 {
@@ -105,7 +105,7 @@ where
     T::Id: Send,
 {
     let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for tag in state.visible::<T>(scope).into_iter().flat_map(|object| object.tags().as_slice()) {
+    for tag in state.listed::<T>(scope).flat_map(|object| object.tags().as_slice()) {
         found.entry(tag.key()).or_default().insert(tag.value());
     }
     found
@@ -125,7 +125,5 @@ where
     let name = name.map(str::to_lowercase);
     let is_named =
         |object: &T| name.as_ref().is_none_or(|part| object.name(state).to_lowercase().contains(part));
-    let mut found = state.visible::<T>(scope);
-    found.retain(|object| query.admits(object.tags()) && is_named(object));
-    found
+    state.listed::<T>(scope).filter(|object| query.admits(object.tags()) && is_named(object)).collect()
 }

@@ -76,7 +76,7 @@ impl Facts {
             Some((attachment.clone(), state.attachment_states.get(&attachment.id).cloned()))
         };
         let vpc = state.find::<Vpc>(scope, question.vpc).ok().cloned();
-        let endpoint = vpc.as_ref().and_then(|vpc| addressed(state, vpc.id, question.address)).cloned();
+        let endpoint = vpc.as_ref().and_then(|vpc| addressed(state, vpc, question.address)).cloned();
         let service = endpoint.as_ref().and_then(|endpoint| state.services.get(endpoint.service)).cloned();
         Self {
             attachment: vpc.as_ref().and_then(|vpc| attached(vpc.id)),
@@ -97,8 +97,9 @@ impl Facts {
 }
 
 /// The endpoint that has an address, or else one whose routes lead there.
-fn addressed(state: &State, vpc: VpcId, address: Ipv4Addr) -> Option<&Endpoint> {
-    let of_vpc = || state.endpoints.iter().filter(|endpoint| endpoint.vpc == vpc);
+fn addressed<'a>(state: &'a State, vpc: &Vpc, address: Ipv4Addr) -> Option<&'a Endpoint> {
+    let of_project = || state.listed::<Endpoint>(Scope::Project(vpc.project));
+    let of_vpc = || of_project().filter(|endpoint| endpoint.vpc == vpc.id);
     let leads_there = |endpoint: &&Endpoint| {
         let service = state.services.get(endpoint.service);
         service.is_some_and(|service| service.kind.prefixes().iter().any(|prefix| prefix.contains(address)))
