@@ -20,6 +20,7 @@ use serde_path_to_error::Segment;
 
 use super::App;
 use super::error::ApiError;
+use super::objects::Objects;
 use super::openapi::refused;
 use crate::controller::ControlError;
 use crate::controller::state::Tabled;
@@ -153,7 +154,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, app).await.map_err(|_| ApiError::TooLarge)?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let parsed = serde_path_to_error::deserialize(&mut json);
+        let parsed = serde_path_to_error::deserialize(Objects(&mut json));
         let body = parsed.map_err(|error| {
             let field = match error.path().iter().last() {
                 Some(Segment::Map { key }) => key.clone(),
