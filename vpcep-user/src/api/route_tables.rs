@@ -132,8 +132,8 @@ pub struct CreateRequest {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "NewRouteTable")]
 pub struct NewRequest {
-    /// For people; made from the id when absent.
-    #[schemars(with = "Option<Name>")]
+    /// For people; made from the id when absent or empty.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._-]{0,64}$"))]
     name: Option<String>,
     #[schemars(with = "VpcId")]
     vpc_id: Option<String>,
