@@ -67,6 +67,10 @@ def world(operator):
     subnet = operator.make(f"{tenant}/subnets", {"subnet": new_subnet})["subnet"]
     new_backend = {"name": "b", "vpc_id": vpc["id"], "type": "VM", "address": "10.0.255.1"}
     backend = operator.make(f"{tenant}/backends", {"backend": new_backend})["backend"]
+    new_port = {"port": {"network_id": subnet["id"], "name": "p"}}
+    port = operator.make(f"{tenant}/ports", new_port)["port"]
+    new_table = {"routetable": {"name": "r", "vpc_id": vpc["id"]}}
+    table = operator.make(f"{tenant}/routetables", new_table)["routetable"]
     new_service = {
         "vpc_id": vpc["id"],
         "port_id": backend["id"],
@@ -87,6 +91,8 @@ def world(operator):
         "vpc": vpc["id"],
         "subnet": subnet["id"],
         "backend": backend["id"],
+        "port": port["id"],
+        "table": table["id"],
         "service": service["id"],
         "endpoint": endpoint["id"],
         "doomed": doomed["id"],
@@ -101,6 +107,8 @@ def settings(ids):
         "vpcs": "vpc",
         "subnets": "subnet",
         "backends": "backend",
+        "ports": "port",
+        "routetables": "table",
         "vpc-endpoint-services": "service",
         "vpc-endpoints": "endpoint",
         "operator/v1/endpoints": "endpoint",

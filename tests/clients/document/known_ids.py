@@ -11,6 +11,8 @@ UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 FIELDS = {
     "vpc_id": "vpc",
     "subnet_id": "subnet",
+    "network_id": "subnet",
+    "routetables": "table",
     "port_id": "backend",
     "endpoint_service_id": "service",
     "endpoint_id": "endpoint",

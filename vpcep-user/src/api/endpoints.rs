@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
 use super::policies::{StatementView, parse_policy};
-use super::request::{Body, Id, Query, contains, only, require, unset};
+use super::request::{Body, Id, Query, contains, only, require_text, unset};
 use super::route_tables::parse_route_tables;
 use super::tags::{TagRequest, TagView, parse_tags};
 use super::wire::ADDRESS_OR_NONE;
@@ -302,8 +302,8 @@ impl TryFrom<CreateRequest> for NewEndpoint {
         unset("ipv6_address", ipv6_address.as_ref(), "none")?;
         let entries = whitelist_entries(whitelist.unwrap_or_default())?;
         Ok(Self {
-            service: require("endpoint_service_id", endpoint_service_id)?.parse()?,
-            vpc: require("vpc_id", vpc_id)?.parse()?,
+            service: require_text("endpoint_service_id", endpoint_service_id)?.parse()?,
+            vpc: require_text("vpc_id", vpc_id)?.parse()?,
             subnet: subnet_id.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose()?,
             address: port_ip
                 .filter(|text| !text.is_empty())

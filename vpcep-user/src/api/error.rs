@@ -69,6 +69,8 @@ pub enum ApiError {
     /// The body is not JSON, or not of the right types.
     #[error("bad body: {problem}")]
     Body {
+        /// The field of the wrong type; empty where it is not one field's.
+        field: String,
         /// What the parser said, with the field's path.
         problem: String,
     },
@@ -175,8 +177,8 @@ impl ApiError {
             Self::NoRoute => (404, "0005"),
             Self::Method => (405, "1004"),
             Self::TooLarge => (413, "1004"),
-            Self::Body { .. }
-            | Self::Unsupported { .. }
+            Self::Body { field, .. } => (400, wrong_type(field)),
+            Self::Unsupported { .. }
             | Self::Password { .. }
             | Self::OperatorOnly { .. } => (400, "0002"),
             Self::Action { .. } => (400, "0007"),
@@ -204,6 +206,13 @@ fn auth(error: &AuthError) -> (u16, &'static str) {
         AuthError::TooMany { .. } => (400, "0022"),
         AuthError::Body => (413, "1004"),
         AuthError::Sealed(_) | AuthError::Panicked(_) => (500, "0001"),
+    }
+}
+
+fn wrong_type(field: &str) -> &'static str {
+    match field {
+        "enable_dns" => "2033",
+        _ => "0002",
     }
 }
 

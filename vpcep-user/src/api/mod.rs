@@ -50,6 +50,7 @@ mod failures;
 mod keystone;
 mod login;
 mod lookup;
+mod objects;
 mod observe;
 mod openapi;
 mod operator;

@@ -20,6 +20,7 @@ use serde_path_to_error::Segment;
 
 use super::App;
 use super::error::ApiError;
+use super::objects::Objects;
 use super::openapi::refused;
 use crate::controller::ControlError;
 use crate::controller::state::Tabled;
@@ -153,9 +154,16 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, app).await.map_err(|_| ApiError::TooLarge)?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let parsed = serde_path_to_error::deserialize(&mut json);
-        let body = parsed.map_err(|error| ApiError::Body { problem: error.to_string() })?;
-        json.end().map_err(|error| ApiError::Body { problem: error.to_string() })?;
+        let parsed = serde_path_to_error::deserialize(Objects(&mut json));
+        let body = parsed.map_err(|error| {
+            let field = match error.path().iter().last() {
+                Some(Segment::Map { key }) => key.clone(),
+                _ => String::new(),
+            };
+            ApiError::Body { field, problem: error.to_string() }
+        })?;
+        json.end()
+            .map_err(|error| ApiError::Body { field: String::new(), problem: error.to_string() })?;
         Ok(Self(body))
     }
 }
@@ -182,6 +190,11 @@ pub fn contains(text: &str, part: &str) -> bool {
 /// A field that must be there.
 pub fn require<T>(field: &'static str, value: Option<T>) -> Result<T, ApiError> {
     value.ok_or(ApiError::Missing(field))
+}
+
+/// A text that must be there. Forms send an empty one for what was not filled in.
+pub fn require_text(field: &'static str, value: Option<String>) -> Result<String, ApiError> {
+    require(field, value.filter(|text| !text.is_empty()))
 }
 
 /// Refuses a value this release would not honour; what means the same as leaving

@@ -132,16 +132,16 @@ pub struct CreateRequest {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "NewRouteTable")]
 pub struct NewRequest {
-    /// For people; made from the id when absent.
-    #[schemars(with = "Option<Name>")]
+    /// For people; made from the id when absent or empty.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._-]{0,64}$"))]
     name: Option<String>,
     #[schemars(with = "VpcId")]
     vpc_id: Option<String>,
     #[schemars(with = "Option<Description>")]
     description: Option<String>,
     /// None are supported.
-    #[schemars(with = "Option<Vec<Value>>", length(max = 0))]
-    routes: Option<Value>,
+    #[schemars(length(max = 0))]
+    routes: Option<Vec<Value>>,
     /// Subnets of the VPC to take from the table they have.
     subnets: Option<Vec<SubnetRequest>>,
 }
@@ -163,7 +163,7 @@ impl TryFrom<NewRequest> for NewRouteTable {
 
     fn try_from(request: NewRequest) -> Result<Self, ApiError> {
         let NewRequest { name, vpc_id, description, routes, subnets } = request;
-        unset("routes", routes.as_ref(), "none")?;
+        unset("routes", routes.map(Value::Array).as_ref(), "none")?;
         let subnets = subnets.unwrap_or_default().into_iter().map(|subnet| require("id", subnet.id));
         Ok(Self {
             vpc: require("vpc_id", vpc_id)?.parse()?,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::auth::Caller;
 use super::super::error::ApiError;
-use super::super::request::{only, require, unset};
+use super::super::request::{only, require, require_text, unset};
 use super::super::tags::{TagRequest, parse_tags};
 use crate::controller::services::{NewService, ServiceChange};
 use crate::model::{
@@ -152,7 +152,7 @@ impl TryFrom<CreateRequest> for NewService {
         only("tcp_proxy", tcp_proxy.as_deref(), &["close"], "close")?;
         only("ip_version", ip_version.as_deref(), &["ipv4"], "ipv4")?;
         unset("snat_network_id", snat_network_id.as_ref(), "none")?;
-        let vpc = require("vpc_id", vpc_id)?.parse()?;
+        let vpc = require_text("vpc_id", vpc_id)?.parse()?;
         let has_backend = port_id.is_some() || server_type.is_some() || ports.is_some();
         if if is_gateway { has_backend } else { prefixes.is_some() } {
             let (what, interface) = ("endpoint service", "port_id, server_type and ports");
@@ -162,7 +162,7 @@ impl TryFrom<CreateRequest> for NewService {
             ServiceKind::Gateway { prefixes: parse_prefixes(&require("prefixes", prefixes)?)? }
         } else {
             ServiceKind::Interface {
-                backend: require("port_id", port_id)?.parse()?,
+                backend: require_text("port_id", port_id)?.parse()?,
                 server_kind: BackendKind::parse("server_type", &require("server_type", server_type)?)?,
                 ports: port_mappings(require("ports", ports)?)?,
             }

@@ -86,7 +86,7 @@ async fn only_the_operator_offers_networks_and_offers_to_everyone() {
         ("service_type", json!("interface"), "3057"),
         ("service_type", json!("other"), "0002"),
         ("vpc_id", Value::Null, "2011"),
-        ("vpc_id", json!(""), "0020"),
+        ("vpc_id", json!(""), "2011"),
     ] {
         let refused = operator.refused("POST", SERVICES, with(&body, field, value.clone())).await;
         assert_eq!(refused, (400, code.into()), "{field} {value}");

@@ -211,6 +211,7 @@ async fn route_tables_have_the_fields_clients_read() {
     assert_eq!(other.refused("POST", &format!("{path}/action"), action).await, (404, "0005".into()));
     for (field, value, code) in [
         ("routes", json!([{"destination": "0.0.0.0/0"}]), "0002"),
+        ("routes", json!({}), "0002"),
         ("subnets", json!([{"id": "x"}]), "0023"),
         ("subnets", json!([{"id": vpc}]), "2037"),
         ("vpc_id", json!(one), "2001"),
