@@ -74,7 +74,7 @@ pub fn run() -> Result<Table> {
     let directory = tempfile::tempdir()?;
     let (server, _) = Server::start(directory.path())?;
     let operator = Cli::new(&directory.path().join("run/vpcepd.sock"))?;
-    operator.json(&["quota", "set", "--endpoints", "1000000", "--services", "1000000"])?;
+    operator.json(&["quota", "set", "endpoint=1000000", "endpoint_service=1000000"])?;
     let keys = (0..ACCOUNTS).map(|n| account(&operator, n)).collect::<Result<Vec<_>>>()?;
     let began = Instant::now();
     at_once(server.address, ACCOUNTS, |caller, n| populate(caller, &keys[n]))?;
