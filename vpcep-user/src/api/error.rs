@@ -178,9 +178,7 @@ impl ApiError {
             Self::Method => (405, "1004"),
             Self::TooLarge => (413, "1004"),
             Self::Body { field, .. } => (400, wrong_type(field)),
-            Self::Unsupported { .. }
-            | Self::Password { .. }
-            | Self::OperatorOnly { .. } => (400, "0002"),
+            Self::Unsupported { .. } | Self::Password { .. } | Self::OperatorOnly { .. } => (400, "0002"),
             Self::Action { .. } => (400, "0007"),
             Self::ResourceType { .. } => (400, "3070"),
             Self::Query => (400, "1004"),

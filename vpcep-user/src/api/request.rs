@@ -162,8 +162,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             };
             ApiError::Body { field, problem: error.to_string() }
         })?;
-        json.end()
-            .map_err(|error| ApiError::Body { field: String::new(), problem: error.to_string() })?;
+        json.end().map_err(|error| ApiError::Body { field: String::new(), problem: error.to_string() })?;
         Ok(Self(body))
     }
 }
