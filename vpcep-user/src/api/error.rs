@@ -289,6 +289,7 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::NameIsId { .. } | ControlError::OperatorElsewhere => (400, "0002"),
         ControlError::TooManyKeys { .. } => (400, "1018"),
         ControlError::NoSuchToken => (404, "0005"),
+        ControlError::ProofOver => (401, "0003"),
         ControlError::TooManyPermissions { .. } => (400, "3049"),
         ControlError::Exists { .. } => (409, "0002"),
         ControlError::Store(error) if is_conflict(error) => (409, "1004"),
