@@ -7,7 +7,8 @@
 //! them is for everybody.
 //!
 //! A token goes before a signature: SDKs that are given one sign all the same. On
-//! the operator's socket a request with neither is the operator's.
+//! the operator's socket a request with neither is the operator's; one with an
+//! `Authorization` of another kind is nobody's.
 
 use std::convert::Infallible;
 use std::fmt;
