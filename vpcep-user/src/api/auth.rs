@@ -7,7 +7,8 @@
 //! them is for everybody.
 //!
 //! A token goes before a signature: SDKs that are given one sign all the same. On
-//! the operator's socket a request with neither is the operator's.
+//! the operator's socket a request with neither is the operator's; one with an
+//! `Authorization` of another kind is nobody's.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,6 +26,7 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use super::audit::Asker;
 use super::error::ApiError;
+use super::serve::Limits;
 use super::signature::{Signature, SignatureError};
 use super::{App, Door, MAX_BODY};
 use crate::controller::identity::tokens;
@@ -128,7 +130,7 @@ pub enum AuthError {
         retry_after: Duration,
     },
     /// A body that cannot be read, and is signed.
-    #[error("bad body: expected JSON of at most 1 MiB")]
+    #[error("bad body: expected JSON of at most 1 MiB, sent within {} seconds", Limits::TCP.body_within.as_secs())]
     Body,
     /// The secret of the key cannot be opened.
     #[error("cannot check the signature")]

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::auth::AuthError;
+use super::serve::Limits;
 use crate::controller::ControlError;
 use crate::datapath::DatapathError;
 use crate::model::ModelError;
@@ -64,7 +65,7 @@ pub enum ApiError {
     #[error("this path does not take this method")]
     Method,
     /// The body cannot be read.
-    #[error("bad body: expected JSON of at most 1 MiB")]
+    #[error("bad body: expected JSON of at most 1 MiB, sent within {} seconds", Limits::TCP.body_within.as_secs())]
     TooLarge,
     /// The body is not JSON, or not of the right types.
     #[error("bad body: {problem}")]
@@ -295,6 +296,7 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::PortClash { .. } => (400, "3044"),
         ControlError::NameIsId { .. } | ControlError::OperatorElsewhere => (400, "0002"),
         ControlError::TooManyKeys { .. } => (400, "1018"),
+        ControlError::ProofOver => (401, "0003"),
         ControlError::NoSuchToken => (404, "0005"),
         ControlError::TooManyPermissions { .. } => (400, "3049"),
         ControlError::Exists { .. } => (409, "0002"),

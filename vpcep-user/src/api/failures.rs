@@ -50,15 +50,15 @@ impl Failures {
     #[must_use]
     pub fn login_blocked(&self, login: Login, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
         let of_login = self.logins.blocked(&login, now);
-        let of_address = from.and_then(|address| self.login_addresses.blocked(&network(address), now));
+        let of_address = from.and_then(network).and_then(|net| self.login_addresses.blocked(&net, now));
         of_login.max(of_address)
     }
 
     /// Takes note of a wrong password.
     pub fn login_failed(&mut self, login: Login, from: Option<IpAddr>, now: Instant) {
         self.logins.count(login, now);
-        if let Some(address) = from {
-            self.login_addresses.count(network(address), now);
+        if let Some(network) = from.and_then(network) {
+            self.login_addresses.count(network, now);
         }
     }
 
@@ -72,18 +72,20 @@ impl Failures {
     /// should not try again when there have been too many from its address.
     #[must_use]
     pub fn proof_failed(&mut self, from: Option<IpAddr>, now: Instant) -> Option<Duration> {
-        let address = network(from?);
-        let blocked = self.proof_addresses.blocked(&address, now);
-        self.proof_addresses.count(address, now);
+        let network = network(from?)?;
+        let blocked = self.proof_addresses.blocked(&network, now);
+        self.proof_addresses.count(network, now);
         blocked
     }
 }
 
-/// What one host can choose from: an IPv6 address is one of a /64.
-fn network(address: IpAddr) -> IpAddr {
+/// What one host can choose from: an IPv6 address is one of a /64. `None` for this
+/// host itself, whose address is everybody's behind a proxy on it.
+fn network(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Some(address.into()),
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -173,6 +175,23 @@ mod tests {
             assert_eq!(blocked(after(1)), expected, "{what}");
             assert_eq!(blocked(after(299)), expected, "{what}");
             assert_eq!(blocked(after(300)), [false; 3], "{what}: a window later");
+        }
+    }
+
+    /// Behind a TLS proxy on this host, which is how vpcepd may be reached without TLS of its
+    /// own, one guesser kept everybody from logging in.
+    #[test]
+    fn callers_who_share_the_hosts_own_address_do_not_share_its_failures() {
+        let start = Instant::now();
+        for proxy in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let proxy = Some(proxy.parse().unwrap());
+            let mut failures = Failures::default();
+            for number in 0..300 {
+                failures.login_failed(user(number / 10), proxy, start);
+                assert_eq!(failures.proof_failed(proxy, start), None);
+            }
+            assert_eq!(failures.login_blocked(user(999), proxy, start), None, "{proxy:?}");
+            assert!(failures.login_blocked(user(3), proxy, start).is_some(), "users have their own count");
         }
     }
 

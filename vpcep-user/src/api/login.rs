@@ -12,7 +12,7 @@ use super::auth::AuthError;
 use super::error::ApiError;
 use super::failures::{Failures, Login};
 use crate::controller::State;
-use crate::model::{DomainId, Secret, User};
+use crate::model::{DomainId, Secret, User, UserId};
 
 /// How a domain is named in a request.
 #[derive(Clone, Debug)]
@@ -50,9 +50,17 @@ impl UserRef {
         }
     }
 
-    /// Whose failures are counted when there is no such user.
-    fn unknown(&self) -> Login {
-        Login::Unknown(Sha256::digest(format!("{self:?}")).into())
+    /// Whose failures are counted when there is no such user: as of a user, they are
+    /// the same by whatever name.
+    fn unknown(&self, state: &State) -> Login {
+        let same = match self {
+            Self::Id(id) => Self::Id(id.parse().map_or_else(|_| id.clone(), |id: UserId| id.to_string())),
+            Self::Name(name, domain) => {
+                let found = domain.find(state).map(|id| DomainRef::Id(id.to_string()));
+                Self::Name(name.clone(), found.unwrap_or_else(|| domain.clone()))
+            }
+        };
+        Login::Unknown(Sha256::digest(format!("{same:?}")).into())
     }
 }
 
@@ -71,7 +79,7 @@ impl App {
         let (user, login) = self
             .read(move |state| {
                 let found = user.find(state).cloned();
-                let login = found.as_ref().map_or_else(|| user.unknown(), |user| Login::User(user.id));
+                let login = found.as_ref().map_or_else(|| user.unknown(state), |user| Login::User(user.id));
                 Ok((found, login))
             })
             .await?;
@@ -93,5 +101,32 @@ impl App {
     /// Does something with the failures there have been.
     pub(super) fn with_failures<T>(&self, work: impl FnOnce(&mut Failures) -> T) -> T {
         work(&mut self.access.failures.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DomainId;
+
+    /// A user there is has one count by whatever name. One there is not had one for each, which
+    /// told the two apart.
+    #[test]
+    fn who_is_not_there_is_the_same_by_every_name() {
+        let state = State::load("r".parse().unwrap(), &[], 0).unwrap();
+        let of = |name: &str, domain| UserRef::Name(name.into(), domain);
+        let (by_name, by_id) = (|text: &str| DomainRef::Name(text.into()), |text| DomainRef::Id(text));
+        let operator = DomainId::OPERATOR.to_string();
+        let id = "0123456789abcdef0123456789abcdef";
+        for (one, other, is_same) in [
+            (of("u", by_name("operator")), of("u", by_id(operator.clone())), true),
+            (UserRef::Id(id.into()), UserRef::Id(id.to_uppercase()), true),
+            (of("u", by_name("operator")), of("v", by_name("operator")), false),
+            (of("u", by_name("operator")), of("u", by_name("nobody")), false),
+            (UserRef::Id(id.into()), UserRef::Id(id.replace('0', "1")), false),
+        ] {
+            let same = one.unknown(&state) == other.unknown(&state);
+            assert_eq!(same, is_same, "{one:?}, {other:?}");
+        }
     }
 }

@@ -27,7 +27,7 @@
 //! | `GET /operator/v1/audit` | `audit_log.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
-//! Every request passes `serve.rs` (connections and their limits), `audit.rs` (its
+//! Every request passes `serve.rs` and `stalls.rs` (connections and their limits), `audit.rs` (its
 //! id, and its lines in the logs), `unread.rs` (what is left of its body) and
 //! `auth.rs` (who is asking).
 //!
@@ -65,6 +65,7 @@ mod route_tables;
 pub mod serve;
 mod services;
 mod signature;
+mod stalls;
 mod subnets;
 mod tags;
 pub mod tls;

@@ -1,5 +1,5 @@
 //! Connections of callers: how many there may be, and how long one may take to
-//! say what it wants.
+//! say what it wants and to take the answer ([`super::stalls`]).
 //!
 //! Each listener has limits of its own: callers who use up those of TCP do not
 //! keep the operator from the socket. With TLS the handshake is the connection's own
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::auth::Peer;
+use super::stalls::{Taken, Timely};
 use super::tls::Tls;
 
 /// What callers of one listener may take.
@@ -34,13 +35,22 @@ pub struct Limits {
     /// How long the headers of a request may take, from the moment the
     /// connection is free for one. It also ends idle connections.
     pub headers_within: Duration,
+    /// How long a body may take, from the end of the headers.
+    pub body_within: Duration,
+    /// How long a caller may take nothing of an answer that is there for it.
+    pub stalled_for: Duration,
 }
 
 impl Limits {
     /// On TCP.
-    pub const TCP: Self = Self { connections: 512, headers_within: Duration::from_secs(10) };
+    pub const TCP: Self = Self {
+        connections: 512,
+        headers_within: Duration::from_secs(10),
+        body_within: Duration::from_secs(30),
+        stalled_for: Duration::from_secs(10),
+    };
     /// On the operator's socket.
-    pub const SOCKET: Self = Self { connections: 64, headers_within: Duration::from_secs(10) };
+    pub const SOCKET: Self = Self { connections: 64, ..Self::TCP };
 }
 
 /// Where a connection came from, as far as requests should know.
@@ -114,11 +124,12 @@ async fn answer(
         if let Some(address) = address {
             request.extensions_mut().insert(Peer(address));
         }
-        service.call(request)
+        service.call(request.map(|body| Timely::new(body, limits.body_within)))
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
-    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+    let stream = TokioIo::new(Taken::new(stream, limits.stalled_for));
+    if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
         debug!(%error, "connection");
     }
 }

@@ -325,6 +325,9 @@ pub enum ControlError {
         /// The limit.
         limit: usize,
     },
+    /// A password or a token that was good when it was looked at.
+    #[error("the password or the token has just been changed or ended: log in again")]
+    ProofOver,
     /// A token that is worth nothing.
     #[error("the token does not exist or has expired")]
     NoSuchToken,

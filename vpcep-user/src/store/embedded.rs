@@ -61,7 +61,7 @@ impl EmbeddedStore {
             .open(&path)
             .and_then(|file| file.set_permissions(PermissionsExt::from_mode(0o600)))
             .map_err(file_error("open", &path))?;
-        let database = open_database(&path)?;
+        let database = opened(Database::create(&path), &path)?;
         Ok(Self { path, database: RwLock::new(Some(database)) })
     }
 
@@ -73,8 +73,8 @@ impl EmbeddedStore {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let database = Database::create(path).map_err(|error| match error {
+fn opened(opened: Result<Database, DatabaseError>, path: &Path) -> Result<Database, StoreError> {
+    let database = opened.map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.into() },
         other => failed("open")(other.into()),
     })?;
@@ -185,7 +185,8 @@ impl Store for EmbeddedStore {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // First the old one, which holds the lock of the file.
         *slot = None;
-        *slot = Some(open_database(&self.path)?);
+        // Not made anew: a database that is gone, with its volume perhaps, is no empty one.
+        *slot = Some(opened(Database::open(&self.path), &self.path)?);
         Ok(())
     }
 
@@ -221,6 +222,23 @@ mod tests {
         let store = EmbeddedStore::open(dir.path()).unwrap();
         let kept = Record { key: "a/1".into(), version: revision, value: b"x".to_vec() };
         assert_eq!(store.list("a/").unwrap(), (vec![kept], revision));
+    }
+
+    /// A volume that was unmounted left an empty directory, and the store that was opened
+    /// again in it an empty model: everything would have been taken down.
+    #[test]
+    fn a_database_that_is_gone_is_not_replaced_by_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let put = Write { key: "a/1".into(), expected: None, value: Some(b"x".to_vec()) };
+        let revision = store.commit(&[put]).unwrap();
+        let (path, away) = (dir.path().join("vpcep.redb"), dir.path().join("away"));
+        fs::rename(&path, &away).unwrap();
+        assert!(matches!(store.reopen(), Err(StoreError::Database { action: "open", .. })));
+        assert!(!path.exists());
+        fs::rename(&away, &path).unwrap();
+        store.reopen().unwrap();
+        assert_eq!(store.list("a/").unwrap().1, revision);
     }
 
     #[test]

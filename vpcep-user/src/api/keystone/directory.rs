@@ -255,7 +255,7 @@ pub async fn change_password(
     let Given(original) = require("user.original_password", original_password)?;
     let Given(password) = require("user.password", password)?;
     let user = app.log_in(UserRef::Id(id.to_string()), original, from).await?;
-    let id = user.id;
+    let seen = user.clone();
     // From here on the log and the audit log know who it is.
     app.read(move |state| {
         if let Some(caller) = Caller::of(state, &user, None) {
@@ -265,6 +265,10 @@ pub async fn change_password(
     })
     .await?;
     let password = Some(app.access.passwords.hash(password).await?);
-    app.write(move |tx| users::update(tx, id, UserChange { role: None, password }).map(drop)).await?;
+    app.write(move |tx| {
+        users::check_proof(tx.state, &seen)?;
+        users::update(tx, seen.id, UserChange { role: None, password })
+    })
+    .await?;
     Ok(NoContent)
 }

@@ -181,6 +181,8 @@ impl TokenView {
 struct Proved {
     user: User,
     method: &'static str,
+    /// The token, if it was one.
+    shown: Option<TokenHash>,
     expires_at: Timestamp,
 }
 
@@ -213,7 +215,7 @@ pub async fn create(
             });
         }
     };
-    let Proved { user, method, expires_at } = proved;
+    let Proved { user, method, shown, expires_at } = proved;
     let (user, project) = app
         .read(move |state| {
             // From here on the log and the audit log know who it is.
@@ -224,13 +226,7 @@ pub async fn create(
             Ok((user, project))
         })
         .await?;
-    let issued = app
-        .write(move |tx| {
-            // Deleted since it was looked at, it gets no token.
-            let user = users::find(tx.state, user.id)?.id;
-            Ok(tokens::issue_until(tx, user, expires_at))
-        })
-        .await?;
+    let issued = app.write(move |tx| tokens::issue_for(tx, &user, shown, expires_at)).await?;
     let view = view_of(&app, issued.token, Some(project), Some([method]), base).await?;
     Ok(NewToken { view, text: issued.text })
 }
@@ -291,7 +287,8 @@ async fn by_password(app: &App, request: UserRequest, from: Option<IpAddr>) -> R
         }
     };
     let user = app.log_in(user, password, from).await?;
-    Ok(Proved { user, method: "password", expires_at: Timestamp::now().after(app.access.token_lifetime) })
+    let expires_at = Timestamp::now().after(app.access.token_lifetime);
+    Ok(Proved { user, method: "password", shown: None, expires_at })
 }
 
 /// A token for a token ends no later than that: otherwise one would last for ever.
@@ -303,7 +300,7 @@ async fn by_token(app: &App, token: &Secret, from: Option<IpAddr>) -> Result<Pro
     });
     let (user, end) = found.await?.ok_or_else(|| Arc::new(app.note_wrong_proof(AuthError::Token, from)))?;
     let lifetime_end = Timestamp::now().after(app.access.token_lifetime);
-    Ok(Proved { user, method: "token", expires_at: end.min(lifetime_end) })
+    Ok(Proved { user, method: "token", shown: Some(hash), expires_at: end.min(lifetime_end) })
 }
 
 /// The project a token is asked for: one the user may work in.

@@ -35,7 +35,7 @@ async fn rest(stream: &mut TcpStream) -> std::io::Result<String> {
 async fn callers_beyond_the_limit_wait_and_a_silent_one_makes_room() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());
-    let limits = Limits { connections: 1, headers_within: Duration::from_millis(300) };
+    let limits = Limits { connections: 1, headers_within: Duration::from_millis(300), ..Limits::TCP };
     let (address, served) = listen(&world, limits).await;
     let mut silent = TcpStream::connect(&address).await.unwrap();
     say(&mut silent, "GET / HT").await;
@@ -74,4 +74,27 @@ async fn a_caller_refused_before_its_body_gets_the_answer_and_goes_on() {
     say(&mut stream, &post("Expect: 100-continue\r\n")).await;
     let answer = rest(&mut stream).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
+}
+
+/// Nothing ended either of them: 512 held every place on TCP for as long as they liked, and
+/// needed no credential for it.
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_body_or_of_an_answer_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let patience = Duration::from_millis(300);
+    let limits =
+        Limits { connections: 1, headers_within: SOON, body_within: patience, stalled_for: patience };
+    let (address, _served) = listen(&world, limits).await;
+    let login = "POST /v3/auth/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    // More answers than the buffers of both sides hold.
+    let greedy = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    for (what, said) in [("a body", login), ("an answer", &greedy)] {
+        let mut stuck = TcpStream::connect(&address).await.unwrap();
+        say(&mut stuck, said).await;
+        let mut second = TcpStream::connect(&address).await.unwrap();
+        say(&mut second, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(rest(&mut second).await.unwrap().starts_with("HTTP/1.1 200"), "after {what}");
+        drop(stuck);
+    }
 }

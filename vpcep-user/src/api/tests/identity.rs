@@ -222,6 +222,22 @@ async fn a_signature_is_as_good_as_a_token() {
     assert_eq!(answer["error_msg"].as_str(), Some(expected.as_str()));
 }
 
+/// Whoever tried to sign and spelt it wrong was the operator there.
+#[tokio::test]
+async fn the_socket_takes_nobody_for_the_operator_who_says_to_be_somebody() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = signer(&world, "acme-one").await;
+    let on_socket = Signer { client: world.operator(), key: me.key };
+    for spelt in ["sdk-hmac-sha256 ", "SDK-HMAC-SHA512 ", "Bearer ", ""] {
+        let mut request = on_socket.request("GET", "/operator/v1/status", &Value::Null);
+        let value = request.headers_mut().get_mut("authorization").unwrap();
+        *value = value.to_str().unwrap().replace("SDK-HMAC-SHA256 ", spelt).parse().unwrap();
+        let (status, answer) = on_socket.client.send(request).await;
+        assert_eq!(status, 401, "{spelt:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn guessers_are_told_to_wait_and_nobody_else_is() {
     let dir = tempfile::tempdir().unwrap();

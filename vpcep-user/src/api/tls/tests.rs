@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::api::serve::{Limits, serve};
 
-const LIMITS: Limits = Limits { connections: 8, headers_within: Duration::from_millis(200) };
+const LIMITS: Limits = Limits { connections: 8, headers_within: Duration::from_millis(200), ..Limits::TCP };
 
 struct Bench {
     dir: tempfile::TempDir,

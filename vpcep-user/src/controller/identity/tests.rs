@@ -139,7 +139,7 @@ fn tokens_end_with_their_time_and_are_forgotten_when_others_are_given_out() {
     assert!(bench.is_valid(&token, Timestamp::from_micros(expires_at.as_micros() - 1)));
     assert!(!bench.is_valid(&token, expires_at));
     for _ in 0..3 {
-        bench.write(|tx| Ok(tokens::issue_until(tx, user.id, Timestamp::from_micros(1)))).unwrap();
+        bench.write(|tx| tokens::issue_for(tx, &user, None, Timestamp::from_micros(1))).unwrap();
     }
     assert_eq!(bench.counts().2, 2, "the one before is forgotten, the last one not yet");
     bench.write(|tx| Ok(tokens::issue(tx, user.id, LIFETIME))).unwrap();
@@ -166,6 +166,29 @@ fn a_user_has_so_many_tokens_and_keys_and_not_more() {
         bench.write(create).unwrap();
     }
     assert!(matches!(bench.write(create), Err(ControlError::TooManyKeys { limit: keys::MAX_KEYS })));
+}
+
+/// A login that waited for its turn got a token for a password that was changed meanwhile,
+/// and one token was given for another that had just been ended.
+#[test]
+fn a_proof_that_ends_while_it_is_looked_at_gives_no_token() {
+    let bench = Bench::new();
+    let made = bench.account("a");
+    let user = |id| bench.controller.read(|state| users::find(state, id).cloned()).unwrap();
+    let issue =
+        |seen: &User, shown| bench.write(|tx| tokens::issue_for(tx, seen, shown, tx.now.after(LIFETIME)));
+    let shown = Some(made.token.token.hash);
+    let seen = user(made.user.id);
+    assert!(issue(&seen, None).is_ok() && issue(&seen, shown).is_ok());
+    bench.write(|tx| tokens::revoke(tx, made.token.token.hash)).unwrap();
+    assert!(matches!(issue(&seen, shown), Err(ControlError::ProofOver)), "the token was ended");
+    let change = UserChange { role: None, password: Some(password("new")) };
+    bench.write(|tx| users::update(tx, seen.id, change)).unwrap();
+    assert!(matches!(issue(&seen, None), Err(ControlError::ProofOver)), "the password was changed");
+    let seen = user(made.user.id);
+    assert!(issue(&seen, None).is_ok(), "with the new one");
+    bench.write(|tx| users::delete(tx, seen.id)).unwrap();
+    assert!(matches!(issue(&seen, None), Err(ControlError::ProofOver)), "the user was deleted");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::users;
 use crate::controller::{ControlError, State, Tx};
-use crate::model::{DomainId, Secret, Timestamp, Token, TokenHash, UserId};
+use crate::model::{DomainId, Secret, Timestamp, Token, TokenHash, User, UserId};
 
 /// Most tokens a user has. One more ends the one that would expire first: a
 /// program that logs in for each call neither fills the store nor locks itself
@@ -28,8 +29,25 @@ pub fn issue(tx: &mut Tx<'_>, user: UserId, lifetime: Duration) -> Issued {
     issue_until(tx, user, tx.now.after(lifetime))
 }
 
-/// Gives a user a token with this end. See [`issue`].
-pub fn issue_until(tx: &mut Tx<'_>, user: UserId, expires_at: Timestamp) -> Issued {
+/// Gives a token with this end to a user as it was when it proved who it is, by its
+/// password or by the token `shown`. See [`issue`].
+///
+/// # Errors
+/// When the proof is worth nothing any more.
+pub fn issue_for(
+    tx: &mut Tx<'_>,
+    user: &User,
+    shown: Option<TokenHash>,
+    expires_at: Timestamp,
+) -> Result<Issued, ControlError> {
+    users::check_proof(tx.state, user)?;
+    if shown.is_some_and(|hash| valid(tx.state, hash, tx.now).is_none()) {
+        return Err(ControlError::ProofOver);
+    }
+    Ok(issue_until(tx, user.id, expires_at))
+}
+
+fn issue_until(tx: &mut Tx<'_>, user: UserId, expires_at: Timestamp) -> Issued {
     let state = tx.state;
     for hash in state.index.identities.expired(tx.now).take(FORGOTTEN_AT_ONCE) {
         tx.delete::<Token>(hash);

@@ -47,6 +47,16 @@ pub fn find(state: &State, id: UserId) -> Result<&User, ControlError> {
     state.users.get(id).ok_or_else(|| ControlError::NotFound { kind: "user", id: id.to_string() })
 }
 
+/// Checks that a password is still good that was checked against the user `seen`:
+/// that takes time, in which the operator may have set another.
+///
+/// # Errors
+/// When the user has another password or is gone.
+pub fn check_proof(state: &State, seen: &User) -> Result<(), ControlError> {
+    let is_good = state.users.get(seen.id).is_some_and(|user| user.password == seen.password);
+    if is_good { Ok(()) } else { Err(ControlError::ProofOver) }
+}
+
 /// What to change of a user; `None` leaves it as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
