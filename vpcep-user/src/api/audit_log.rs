@@ -71,10 +71,8 @@ pub async fn list(
 
 /// Every name of an account in the log; one that is deleted has only the given.
 fn names_of(state: &State, named: String) -> Vec<String> {
-    match accounts::find(state, &named) {
-        Ok(account) => {
-            vec![named, account.name.to_string(), account.domain.to_string(), account.project.to_string()]
-        }
-        Err(_) => vec![named],
-    }
+    let Ok(domain) = accounts::find_domain(state, &named) else { return vec![named] };
+    let name = state.domain_name(domain).map(ToOwned::to_owned);
+    let project = state.project_of(domain).map(|project| project.to_string());
+    [Some(named), name, Some(domain.to_string()), project].into_iter().flatten().collect()
 }

@@ -123,7 +123,7 @@ fn concerns_account(record: &Record, names: &[String]) -> bool {
     let author = [&record.author.account, &record.author.project_id];
     author.into_iter().flatten().any(|text| is_named(text))
         || record.changes.iter().any(|change| owners(change).any(is_named))
-        || segments(record).any(is_named)
+        || account_in_path(record).is_some_and(is_named)
 }
 
 /// Whose an object is, before and after.
@@ -137,6 +137,13 @@ fn owners(change: &Change) -> impl Iterator<Item = &str> {
 
 fn concerns_object(record: &Record, id: &str) -> bool {
     record.changes.iter().any(|change| change.id == id) || segments(record).any(|segment| segment == id)
+}
+
+/// The account a path is about. Other parts of paths may be an account's name by chance.
+fn account_in_path(record: &Record) -> Option<&str> {
+    let path = record.author.path.as_deref()?;
+    let named = ["/operator/v1/accounts/", "/v1/"].into_iter().find_map(|front| path.strip_prefix(front));
+    named?.split('/').next()
 }
 
 fn segments(record: &Record) -> impl Iterator<Item = &str> {

@@ -197,8 +197,19 @@ async fn the_audit_log_is_the_operators_and_its_query_is_checked() {
     for named in ["me", &me.project, &me.domain] {
         assert_eq!(recorded(&operator, &format!("account={named}")).await.len(), 2, "{named}");
     }
+    // The operator's own account is one too, and a word of paths that is a name is the account's.
+    operator.vpc("10.1.0.0/24").await;
+    world.account("vpcs").await;
+    let zeros = "0".repeat(32);
+    for (named, path) in
+        [("operator", "/v1/-/vpcs"), (&zeros, "/v1/-/vpcs"), ("vpcs", "/operator/v1/accounts")]
+    {
+        let paths: Vec<_> = recorded(&operator, &format!("account={named}")).await;
+        let paths: Vec<_> = paths.iter().map(|record| &record["path"]).collect();
+        assert_eq!(paths, [path], "{named}");
+    }
     assert!(recorded(&operator, "since=2999-01-01T00:00:00Z").await.is_empty());
     let last = recorded(&operator, "limit=1").await;
-    assert_eq!((last.len(), &last[0]["path"]), (1, &json!(format!("/v1/{}/vpcs", me.project))));
+    assert_eq!((last.len(), &last[0]["path"]), (1, &json!("/operator/v1/accounts")));
     assert_eq!(operator.get("/operator/v1/status").await["audit"]["error"], Value::Null);
 }
