@@ -1,5 +1,5 @@
 //! Connections of callers: how many there may be, and how long one may take to
-//! say what it wants and to take the answer ([`super::stalls`]).
+//! say what it wants and to take the answer (`stalls.rs`).
 //!
 //! Each listener has limits of its own: callers who use up those of TCP do not
 //! keep the operator from the socket. With TLS the handshake is the connection's own
