@@ -23,6 +23,16 @@ pub struct Key {
     pub project: String,
 }
 
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// `X-Request-Id`.
+    pub request: String,
+    /// Null where there is none.
+    pub body: Value,
+}
+
 /// See the module.
 pub struct Caller {
     connection: BufReader<TcpStream>,
@@ -46,6 +56,16 @@ impl Caller {
     /// # Errors
     /// When the answer is not a success, or cannot be read.
     pub fn call(&mut self, key: &Key, method: &str, path: &str, query: &str, body: &str) -> Result<Value> {
+        let Answer { status, body, .. } = self.ask(key, method, path, query, body)?;
+        ensure!((200..300).contains(&status), "{method} {path}?{query}: {status} {body}");
+        Ok(body)
+    }
+
+    /// A signed call below the project of the key, whatever it is answered with.
+    ///
+    /// # Errors
+    /// When the answer cannot be read.
+    pub fn ask(&mut self, key: &Key, method: &str, path: &str, query: &str, body: &str) -> Result<Answer> {
         let path = format!("/v1/{}{path}", key.project);
         let date = sdk_date()?;
         let canonical = format!(
@@ -66,39 +86,31 @@ impl Caller {
             body.len()
         );
         self.connection.get_mut().write_all(request.as_bytes())?;
-        let (status, answer) = self.answer()?;
-        ensure!(
-            (200..300).contains(&status),
-            "{method} {target}: {status} {}",
-            String::from_utf8_lossy(&answer)
-        );
-        if answer.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&answer).context("the answer is no JSON")
+        self.answer()
     }
 
-    fn answer(&mut self) -> Result<(u16, Vec<u8>)> {
+    fn answer(&mut self) -> Result<Answer> {
         let mut line = String::new();
         self.connection.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.with_context(|| format!("bad status line {line:?}"))?;
-        let mut length = 0;
+        let (mut length, mut request) = (0, String::new());
         loop {
             line.clear();
             if self.connection.read_line(&mut line)? == 0 {
                 bail!("the connection ended in the middle of an answer");
             }
-            if line.trim_end().is_empty() {
-                break;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse()?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse()?,
+                "x-request-id" => value.trim().clone_into(&mut request),
+                _ => {}
             }
         }
-        let mut body = vec![0; length];
-        self.connection.read_exact(&mut body)?;
-        Ok((status, body))
+        let mut bytes = vec![0; length];
+        self.connection.read_exact(&mut bytes)?;
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
+        Ok(Answer { status, request, body })
     }
 }
 

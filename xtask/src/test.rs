@@ -28,6 +28,8 @@ enum Suite {
     Packet,
     /// The daemon between real programs in network namespaces, TC and XDP (root)
     Netns,
+    /// The daemon killed at any moment, and what is there when it is started again (root)
+    Crash,
     /// The command line against a daemon (root)
     Cli,
     /// Other people's clients against a daemon, one of them through to the kernel (root)
@@ -36,7 +38,7 @@ enum Suite {
 
 impl Suite {
     /// Suites that are test targets of `vpcep-tests`, in the order of their cost.
-    const PRIVILEGED: [Self; 4] = [Self::Packet, Self::Cli, Self::Clients, Self::Netns];
+    const PRIVILEGED: [Self; 5] = [Self::Packet, Self::Crash, Self::Cli, Self::Clients, Self::Netns];
 
     const fn target(self) -> &'static str {
         match self {
@@ -44,6 +46,7 @@ impl Suite {
             Self::Unit => "unit",
             Self::Packet => "packet",
             Self::Netns => "netns",
+            Self::Crash => "crash",
             Self::Cli => "cli",
             Self::Clients => "clients",
         }

@@ -7,7 +7,8 @@
 //!
 //! Source: redb 4 documentation, "Durability" and "Database file format".
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -41,10 +42,6 @@ impl EmbeddedStore {
     /// When another process has it open, it has another format, or the file
     /// cannot be made, read or written.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let file_error = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::File { action, path, source }
-        };
         if !dir.exists() {
             DirBuilder::new()
                 .recursive(true)
@@ -53,15 +50,11 @@ impl EmbeddedStore {
                 .map_err(file_error("create the state directory", dir))?;
         }
         let path = dir.join("vpcep.redb");
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|file| file.set_permissions(PermissionsExt::from_mode(0o600)))
-            .map_err(file_error("open", &path))?;
-        let database = opened(Database::create(&path), &path)?;
+        if !is_made(&path) {
+            make(dir, &path)?;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(file_error("open", &path))?;
+        let database = opened(Database::open(&path), &path)?;
         Ok(Self { path, database: RwLock::new(Some(database)) })
     }
 
@@ -71,6 +64,41 @@ impl EmbeddedStore {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         work(database.as_ref().ok_or(StoreError::Closed)?)
     }
+}
+
+fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::File { action, path, source }
+}
+
+/// Makes an empty database.
+///
+/// It is complete under another name before it gets its own: what a crash leaves of
+/// one that is being made could never be opened. One makes it at a time.
+fn make(dir: &Path, path: &Path) -> Result<(), StoreError> {
+    let lock = File::open(dir).map_err(file_error("open", dir))?;
+    lock.lock().map_err(file_error("lock", dir))?;
+    if is_made(path) {
+        return Ok(());
+    }
+    let fresh = path.with_added_extension("new");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(file_error("make", &fresh))?;
+    drop(opened(Database::builder().create_file(file), &fresh)?);
+    fs::rename(&fresh, path).map_err(file_error("make", path))?;
+    lock.sync_all().map_err(file_error("sync", dir))
+}
+
+/// Whether there is a database. Earlier versions made it in place, and what they
+/// left when they were killed at once is an empty file.
+fn is_made(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
 fn opened(opened: Result<Database, DatabaseError>, path: &Path) -> Result<Database, StoreError> {
@@ -197,8 +225,6 @@ impl Store for EmbeddedStore {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::store::contract;
 
@@ -247,6 +273,17 @@ mod tests {
         let _first = EmbeddedStore::open(dir.path()).unwrap();
         let error = EmbeddedStore::open(dir.path()).unwrap_err();
         assert!(error.to_string().ends_with("another vpcepd uses this state directory"), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_start_has_left_of_a_new_database_is_no_obstacle() {
+        for (name, left) in [("vpcep.redb.new", &[0; 4096][..]), ("vpcep.redb", &[])] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(name), left).unwrap();
+            let _store = EmbeddedStore::open(dir.path()).unwrap();
+            let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(names.collect::<Vec<_>>(), ["vpcep.redb"], "after {name} was left");
+        }
     }
 
     #[test]

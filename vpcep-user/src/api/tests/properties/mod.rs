@@ -5,9 +5,12 @@
 //! them to both and compares what can be seen ([`view`]). A story that goes
 //! otherwise is cut down to the steps that matter before it is shown.
 
+mod look;
 mod model;
 mod play;
+mod requests;
 mod steps;
+mod tags;
 mod view;
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
@@ -17,7 +20,7 @@ use steps::stories;
 /// Steps of the longest story after its opening; the mean is half of it.
 const LONGEST: usize = 70;
 /// Stories that are told, unless `PROPTEST_CASES` says how many.
-const STORIES: u32 = 16;
+const STORIES: u32 = 12;
 
 #[test]
 fn whatever_is_called_in_whatever_order_the_rules_hold() {

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::steps::{Account, Act, Caller, Clients, EndpointLabel, ServiceLabel, Step, Whom};
+use super::steps::{Account, Act, Caller, Clients, EndpointLabel, ServiceLabel, Step, TagSet, Thing, Whom};
+use super::tags::{self, Tags};
 
 /// Addresses of backends in the subnet 10.0.0.0/29 that each account has, last byte.
 pub const BACKENDS: [u8; 2] = [2, 3];
@@ -36,6 +37,8 @@ pub enum Refusal {
     ServiceInUse,
     NotOfService,
     BadClients,
+    BadTag,
+    TooManyTags,
 }
 
 impl Refusal {
@@ -57,6 +60,8 @@ impl Refusal {
             Self::ServiceInUse => (400, &["3006"]),
             Self::NotOfService => (400, &["2013"]),
             Self::BadClients => (400, &["2044"]),
+            Self::BadTag => (400, &["3068"]),
+            Self::TooManyTags => (400, &["3069"]),
         };
         status == expected && codes.iter().any(|number| code == format!("EndPoint.{number}"))
     }
@@ -79,6 +84,7 @@ pub struct Service {
     pub port: u16,
     pub approval: bool,
     pub title: &'static str,
+    pub tags: Tags,
     pub permissions: Vec<Whom>,
     pub is_gone: bool,
 }
@@ -96,6 +102,7 @@ pub struct Endpoint {
     /// The full name of its service, which is gone.
     pub orphan_of: Option<String>,
     pub clients: Option<&'static [&'static str]>,
+    pub tags: Tags,
     pub is_gone: bool,
 }
 
@@ -195,6 +202,11 @@ impl Model {
             Act::Restrict { endpoint, .. } | Act::Show { endpoint } | Act::Disconnect { endpoint } => {
                 self.endpoint(*endpoint).map(|number| self.endpoints[number].owner)
             }
+            Act::Tag { thing, .. } | Act::Untag { thing, .. } => match *thing {
+                Thing::Service(label) => of_service(self.service(label)),
+                Thing::Endpoint(label) => self.endpoint(label).map(|number| self.endpoints[number].owner),
+            },
+            Act::Search { .. } => None,
             Act::Browse { whose } => Some(*whose),
             Act::Limit { .. } => return Caller::Operator,
         };
@@ -223,7 +235,7 @@ impl Model {
     }
 
     fn call(&mut self, by: Caller, act: &Act) -> Vec<Refusal> {
-        let may = |owner| by == Caller::Operator || by == Caller::Account(owner);
+        let may = |owner| by.may(owner);
         let forbid_unless = |allowed: bool| if allowed { vec![] } else { vec![Refusal::Forbidden] };
         match *act {
             Act::Offer { label, vpc, backend, port, approval } if may(vpc) => {
@@ -259,6 +271,11 @@ impl Model {
                     _ => [vec![Refusal::NotThere], malformed(act)].concat(),
                 }
             }
+            Act::Tag { thing, .. } | Act::Untag { thing, .. } => match self.tags_of(thing, may) {
+                Some(tags) => tags::change(tags, act),
+                None => [vec![Refusal::NotThere], malformed(act)].concat(),
+            },
+            Act::Search { .. } => vec![],
             Act::Browse { whose } => forbid_unless(may(whose)),
             Act::Limit { account, services, endpoints } => {
                 if by == Caller::Operator {
@@ -309,8 +326,6 @@ impl Model {
         if why_not.is_empty() {
             let older = self.services.iter().filter(|service| service.label == label).count();
             let name = format!("{label:?}{}", "'".repeat(older));
-            let (permissions, is_gone) = (Vec::new(), false);
-            let title = "";
             self.services.push(Service {
                 label,
                 name,
@@ -318,9 +333,10 @@ impl Model {
                 backend,
                 port,
                 approval,
-                title,
-                permissions,
-                is_gone,
+                title: "",
+                tags: Tags::new(),
+                permissions: Vec::new(),
+                is_gone: false,
             });
         }
         why_not
@@ -360,6 +376,7 @@ impl Model {
                 was_accepted: false,
                 orphan_of: None,
                 clients: None,
+                tags: Tags::new(),
                 is_gone: false,
             });
         }
@@ -441,12 +458,13 @@ fn malformed(act: &Act) -> Vec<Refusal> {
         Act::Permit { whom, .. } | Act::Forbid { whom, .. } => {
             reasons([(Refusal::BadPermission, whom == Whom::Nonsense)])
         }
+        Act::Tag { set, .. } => reasons([(Refusal::BadTag, set == TagSet::Nonsense)]),
         Act::Restrict { clients, .. } => reasons([(Refusal::BadClients, clients == Clients::Nonsense)]),
         _ => vec![],
     }
 }
 
 /// The reasons that are true.
-fn reasons<const N: usize>(all: [(Refusal, bool); N]) -> Vec<Refusal> {
+pub fn reasons<const N: usize>(all: [(Refusal, bool); N]) -> Vec<Refusal> {
     all.into_iter().filter(|(_, is_true)| *is_true).map(|(reason, _)| reason).collect()
 }

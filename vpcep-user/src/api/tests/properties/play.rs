@@ -2,38 +2,36 @@
 //! have to show the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::super::{Client, ENDPOINTS, SERVICES, World, id};
+use super::look::{get, text};
 use super::model::{BACKENDS, Model, QUOTAS};
-use super::steps::{Account, Act, Caller, Clients, Step, Whom};
-use super::view::{EndpointView, Planned, ServiceView, View};
-
-/// An id nothing has.
-const NOWHERE: &str = "5d1c6a0e-3c2f-4b7e-9a55-0f6f5a1b2c3d";
+use super::steps::{Account, Act, Caller, Step};
+use super::view::Planned;
 
 /// An account, and what it has from the beginning.
-struct Tenant {
-    client: Client,
-    vpc: String,
-    subnet: String,
-    backends: Vec<String>,
+pub struct Tenant {
+    pub client: Client,
+    pub vpc: String,
+    pub subnet: String,
+    pub backends: Vec<String>,
 }
 
 /// See the module.
-struct Player<'a> {
+pub struct Player<'a> {
     world: &'a World,
     operator: Client,
-    tenants: BTreeMap<Account, Tenant>,
-    model: Model,
+    pub tenants: BTreeMap<Account, Tenant>,
+    pub model: Model,
     /// Ids of the model's services and endpoints, by number.
-    services: Vec<String>,
-    endpoints: Vec<String>,
+    pub services: Vec<String>,
+    pub endpoints: Vec<String>,
     /// Of endpoints by their names.
-    markers: BTreeMap<String, u64>,
+    pub markers: BTreeMap<String, u64>,
 }
 
 /// Plays a story in a new world.
@@ -94,9 +92,9 @@ impl<'a> Player<'a> {
         let why_not = self.model.play(step);
         let (status, answer) = self.client(caller).call(method, &path, body).await;
         if why_not.is_empty() {
-            let expected = if method == "DELETE" { 204 } else { 200 };
+            let expected = if act.has_no_answer() { 204 } else { 200 };
             ensure!(status == expected, "{caller:?} is refused: {status} {answer}");
-            return self.done(act, &answer);
+            return self.done(caller, act, &answer);
         }
         let code = answer["error_code"].as_str().unwrap_or_default();
         ensure!(
@@ -113,94 +111,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn request(&self, act: &Act) -> (&'static str, String, Value) {
-        let named = |ids: &[String], number: Option<usize>| {
-            number.map_or_else(|| NOWHERE.to_owned(), |number| ids[number].clone())
-        };
-        let service_id = |label| named(&self.services, self.model.service(label));
-        let endpoint_id = |label| named(&self.endpoints, self.model.endpoint(label));
-        let service = |label, rest: &str| format!("{SERVICES}/{}{rest}", service_id(label));
-        let endpoint = |label| format!("{ENDPOINTS}/{}", endpoint_id(label));
-        let ports = |port| json!([{"client_port": 80, "server_port": port}]);
-        let permissions = |label, whom, action| {
-            let body = json!({"permissions": [self.permission(whom)], "action": action});
-            ("POST", service(label, "/permissions/action"), body)
-        };
-        let decision = |label, at, action| {
-            let provider = named(&self.services, self.model.provider(label, at));
-            let body = json!({"endpoints": [endpoint_id(label)], "action": action});
-            ("POST", format!("{SERVICES}/{provider}/connections/action"), body)
-        };
-        match *act {
-            Act::Offer { vpc, backend: (owner, number), port, approval, .. } => {
-                let backend = &self.tenants[&owner].backends[usize::from(number)];
-                let body = json!({
-                    "vpc_id": self.tenants[&vpc].vpc, "port_id": backend, "server_type": "VM",
-                    "approval_enabled": approval, "ports": ports(port),
-                });
-                ("POST", SERVICES.into(), body)
-            }
-            Act::Change { service: label, approval, port } => {
-                let body = json!({"approval_enabled": approval, "ports": port.map(ports)});
-                ("PUT", service(label, ""), body)
-            }
-            Act::Rename { service: label, name } => {
-                ("PUT", service(label, "/name"), json!({"endpoint_service_name": name}))
-            }
-            Act::Withdraw { service: label } => ("DELETE", service(label, ""), Value::Null),
-            Act::Permit { service, whom } => permissions(service, whom, "add"),
-            Act::Forbid { service, whom } => permissions(service, whom, "remove"),
-            Act::LookUp { service } => {
-                ("GET", format!("{SERVICES}/describe?id={}", service_id(service)), Value::Null)
-            }
-            Act::Connect { service, vpc, address, .. } => {
-                let tenant = &self.tenants[&vpc];
-                let address = address.map(|address| format!("10.0.0.{address}"));
-                let body = json!({
-                    "endpoint_service_id": service_id(service), "vpc_id": tenant.vpc,
-                    "subnet_id": tenant.subnet, "port_ip": address,
-                });
-                ("POST", ENDPOINTS.into(), body)
-            }
-            Act::Receive { endpoint, at } => decision(endpoint, at, "receive"),
-            Act::Reject { endpoint, at } => decision(endpoint, at, "reject"),
-            Act::Restrict { endpoint: label, clients } => {
-                let whitelist = match clients {
-                    Clients::All => &[],
-                    Clients::Only(clients) => clients,
-                    Clients::Nonsense => &["10.0.0.0/24", "10.0.0.0/33"][..],
-                };
-                let body = json!({"whitelist": whitelist, "enable_whitelist": clients != Clients::All});
-                ("PUT", endpoint(label), body)
-            }
-            Act::Show { endpoint: label } => ("GET", endpoint(label), Value::Null),
-            Act::Disconnect { endpoint: label } => ("DELETE", endpoint(label), Value::Null),
-            Act::Browse { whose } => {
-                let project = &self.tenants[&whose].client.project;
-                ("GET", format!("/v1/{project}/vpc-endpoints"), Value::Null)
-            }
-            Act::Limit { account, services, endpoints } => {
-                let quotas = json!({"endpoint_service": services, "endpoint": endpoints});
-                let project = &self.tenants[&account].client.project;
-                ("PUT", "/operator/v1/quotas".into(), json!({"project_id": project, "quotas": quotas}))
-            }
-        }
-    }
-
-    fn permission(&self, whom: Whom) -> String {
-        let domain = |account: Account| &self.tenants[&account].client.domain;
-        match whom {
-            Whom::Account(account) => format!("iam:domain::{}", domain(account)),
-            Whom::Capitals(account) => format!("iam:domain::{}", domain(account).to_uppercase()),
-            Whom::Everyone => "*".into(),
-            Whom::EveryDomain => "iam:domain::*".into(),
-            Whom::Stranger => "iam:domain::nobody".into(),
-            Whom::Nonsense => "iam:user::nobody".into(),
-        }
-    }
-
     /// Takes note of a call that succeeded, and of what its answer says.
-    fn done(&mut self, act: &Act, answer: &Value) -> Result<()> {
+    fn done(&mut self, caller: Caller, act: &Act, answer: &Value) -> Result<()> {
         match act {
             Act::Offer { .. } => {
                 self.services.push(id(answer));
@@ -220,6 +132,14 @@ impl<'a> Player<'a> {
             Act::LookUp { service } => {
                 let number = self.model.service(*service).context("the model has it")?;
                 ensure!(answer["id"] == self.services[number].as_str(), "another one is found: {answer}");
+            }
+            Act::Search { services, key, value } => {
+                let accounts = Account::BOTH.into_iter().filter(|account| caller.may(*account));
+                let tagged = |account| self.model.tagged(account, *services, key, value);
+                let expected: BTreeSet<_> = accounts.flat_map(tagged).collect();
+                let found = answer["resources"].as_array().context("what is found is a list")?.iter();
+                let found = found.map(|row| self.name(&text(&row["resource_id"]))).collect();
+                same("what is found", &found, &expected)?;
             }
             Act::Browse { whose } => {
                 let count = self.model.view(*whose).endpoints.len();
@@ -262,109 +182,10 @@ impl<'a> Player<'a> {
         });
         same("the data plane", &planned.collect::<BTreeMap<_, _>>(), &self.model.plane())
     }
-
-    /// How something is called in the story; its id if it is not in it.
-    fn name(&self, id: &str) -> String {
-        let services = self.services.iter().zip(self.model.services.iter().map(|service| &service.name));
-        let endpoints = self.endpoints.iter().zip(self.model.endpoints.iter().map(|endpoint| &endpoint.name));
-        let mut known = services.chain(endpoints);
-        known.find(|(known, _)| *known == id).map_or_else(|| id.to_owned(), |(_, name)| name.clone())
-    }
-
-    /// What an account sees of what is its own.
-    async fn look(&mut self, account: Account) -> Result<View> {
-        let client = self.tenants[&account].client.clone();
-        let mut view = View::default();
-        for row in rows(&client, SERVICES, "endpoint_services").await? {
-            view.services.insert(self.name(&id(&row)), self.look_at_service(&client, &row).await?);
-        }
-        for row in rows(&client, ENDPOINTS, "endpoints").await? {
-            let name = self.name(&id(&row));
-            let marker = row["marker_id"].as_u64().context("a marker is a number")?;
-            let known = *self.markers.entry(name.clone()).or_insert(marker);
-            ensure!(known == marker, "the marker of {name} was {known}: {row}");
-            view.endpoints.insert(name, self.endpoint_view(&row));
-        }
-        let quotas = get(&client, "/v1/{p}/quotas").await?;
-        for row in quotas["quotas"]["resources"].as_array().context("quotas are a list")? {
-            let number = |field: &str| row[field].as_u64().and_then(|number| usize::try_from(number).ok());
-            view.quotas.push(number("used").zip(number("quota")).context("quotas are numbers")?);
-        }
-        Ok(view)
-    }
-
-    async fn look_at_service(&self, client: &Client, row: &Value) -> Result<ServiceView> {
-        let path = |rest: &str| format!("{SERVICES}/{}/{rest}", id(row));
-        let mut connections = BTreeMap::new();
-        for row in rows(client, &path("connections"), "connections").await? {
-            let owner = Account::BOTH.into_iter().find(|account| {
-                let domain = &self.tenants[account].client.domain;
-                row["domain_id"] == domain.as_str()
-            });
-            let owner = owner.map_or_else(|| text(&row["domain_id"]), |account| format!("{account:?}"));
-            connections.insert(self.name(&id(&row)), (text(&row["status"]), owner));
-        }
-        let permissions = rows(client, &path("permissions"), "permissions").await?;
-        let number = |value: &Value| value.as_u64().unwrap_or_default();
-        Ok(ServiceView {
-            full_name: self.full_name(&row["service_name"]),
-            status: text(&row["status"]),
-            approval: row["approval_enabled"] == true,
-            port: u16::try_from(number(&row["ports"][0]["server_port"]))?,
-            permissions: permissions.iter().map(|row| self.whom(&row["permission"])).collect(),
-            connection_count: usize::try_from(number(&row["connection_count"]))?,
-            connections,
-        })
-    }
-
-    fn whom(&self, permission: &Value) -> String {
-        let accounts = Account::BOTH.into_iter();
-        let of_accounts = accounts.flat_map(|account| [Whom::Account(account), Whom::Capitals(account)]);
-        let mut all = of_accounts.chain([Whom::Everyone, Whom::EveryDomain, Whom::Stranger]);
-        let known = all.find(|whom| *permission == self.permission(*whom));
-        known.map_or_else(|| text(permission), |whom| format!("{whom:?}"))
-    }
-
-    /// A full name, with the name of the story for the id.
-    fn full_name(&self, name: &Value) -> String {
-        let name = text(name);
-        let known = self.services.iter().find(|id| name.ends_with(*id));
-        known.map_or_else(|| name.clone(), |id| name.replace(id, &self.name(id)))
-    }
-
-    fn endpoint_view(&self, row: &Value) -> EndpointView {
-        let clients = || row["whitelist"].as_array().into_iter().flatten().map(text).collect();
-        EndpointView {
-            status: text(&row["status"]),
-            address: row["ip"].as_str().map(Into::into),
-            service: self.name(&text(&row["endpoint_service_id"])),
-            service_name: self.full_name(&row["endpoint_service_name"]),
-            clients: (row["enable_whitelist"] == true).then(clients),
-            error: row["error"][0]["error_code"].as_str().map(Into::into),
-        }
-    }
-}
-
-async fn get(client: &Client, path: &str) -> Result<Value> {
-    let (status, answer) = client.call("GET", path, Value::Null).await;
-    ensure!(status == 200, "GET {path}: {status} {answer}");
-    Ok(answer)
-}
-
-/// All rows of a list.
-async fn rows(client: &Client, path: &str, list: &str) -> Result<Vec<Value>> {
-    let answer = get(client, &format!("{path}?limit=500")).await?;
-    let rows = answer[list].as_array().with_context(|| format!("{path} has no {list}"))?.clone();
-    ensure!(answer["total_count"] == rows.len(), "the count of {path} is wrong: {answer}");
-    Ok(rows)
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), Into::into)
 }
 
 /// That two are the same; says which lines of their long forms differ.
-fn same<T: std::fmt::Debug + PartialEq>(what: &str, seen: &T, expected: &T) -> Result<()> {
+fn same<T: Debug + PartialEq>(what: &str, seen: &T, expected: &T) -> Result<()> {
     let mut differences = String::new();
     if seen != expected {
         let (seen, expected) = (format!("{seen:#?}"), format!("{expected:#?}"));

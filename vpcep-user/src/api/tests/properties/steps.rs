@@ -10,6 +10,7 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// An account; both offer and both connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +65,23 @@ pub enum Clients {
     Nonsense,
 }
 
+/// Something that has tags.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    Service(ServiceLabel),
+    Endpoint(EndpointLabel),
+}
+
+/// Tags to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagSet {
+    One(&'static str, &'static str),
+    /// As many as there may be, of other keys.
+    Twenty,
+    /// A key there cannot be.
+    Nonsense,
+}
+
 /// What is asked for.
 #[derive(Clone)]
 pub enum Act {
@@ -93,6 +111,12 @@ pub enum Act {
     Show { endpoint: EndpointLabel },
     /// Deletes an endpoint.
     Disconnect { endpoint: EndpointLabel },
+    /// Adds tags.
+    Tag { thing: Thing, set: TagSet },
+    /// Removes a tag by its key, or by both.
+    Untag { thing: Thing, key: &'static str, value: Option<&'static str> },
+    /// Searches services or endpoints by a tag.
+    Search { services: bool, key: &'static str, value: &'static str },
     /// Lists the endpoints of an account's project.
     Browse { whose: Account },
     /// Sets an account's quotas.
@@ -107,6 +131,23 @@ pub enum Step {
     Break(EndpointLabel),
     /// It can again.
     Mend(EndpointLabel),
+}
+
+impl Act {
+    /// Whether success is told by an empty answer.
+    pub fn has_no_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Withdraw { .. } | Self::Disconnect { .. } | Self::Tag { .. } | Self::Untag { .. }
+        )
+    }
+}
+
+impl Caller {
+    /// Whether what `owner` has is the caller's to see and change.
+    pub fn may(self, owner: Account) -> bool {
+        self == Self::Operator || self == Self::Account(owner)
+    }
 }
 
 impl fmt::Debug for Caller {
@@ -128,6 +169,15 @@ impl fmt::Debug for ServiceLabel {
 impl fmt::Debug for EndpointLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "e{}", self.0)
+    }
+}
+
+impl fmt::Debug for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(label) => label.fmt(f),
+            Self::Endpoint(label) => label.fmt(f),
+        }
     }
 }
 
@@ -183,6 +233,12 @@ impl fmt::Debug for Act {
             Self::Restrict { endpoint, clients } => write!(f, "admits {clients:?} to {endpoint:?}"),
             Self::Show { endpoint } => write!(f, "looks at {endpoint:?}"),
             Self::Disconnect { endpoint } => write!(f, "deletes {endpoint:?}"),
+            Self::Tag { thing, set } => write!(f, "tags {thing:?}: {set:?}"),
+            Self::Untag { thing, key, value } => write!(f, "takes tag {key} {value:?} from {thing:?}"),
+            Self::Search { services, key, value } => {
+                let what = if *services { "services" } else { "endpoints" };
+                write!(f, "searches {what} tagged {key}={value}")
+            }
             Self::Browse { whose } => write!(f, "lists {whose:?}'s endpoints"),
             Self::Limit { account, services, endpoints } => {
                 write!(f, "limits {account:?}: services {services:?}, endpoints {endpoints:?}")
@@ -247,7 +303,7 @@ fn port() -> impl Strategy<Value = u16> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (caller(), prop_oneof![1 => offer(), 4 => connect(), 10 => changing()])
+        20 => (caller(), prop_oneof![1 => offer(), 4 => connect(), 10 => changing(), 2 => tagging()])
             .prop_map(|(caller, act)| Step::Call(caller, act)),
         1 => endpoint().prop_map(Step::Break),
         1 => endpoint().prop_map(Step::Mend),
@@ -272,6 +328,25 @@ fn connect() -> impl Strategy<Value = Act> {
 /// Mostly where it belongs.
 fn somewhere() -> impl Strategy<Value = Option<ServiceLabel>> {
     option::weighted(0.2, service())
+}
+
+const KEYS: [&str; 2] = ["env", "team"];
+const VALUES: [&str; 2] = ["prod", ""];
+
+fn tagging() -> impl Strategy<Value = Act> {
+    let thing = || prop_oneof![service().prop_map(Thing::Service), endpoint().prop_map(Thing::Endpoint)];
+    let set = prop_oneof![
+        6 => (select(&KEYS[..]), select(&VALUES[..])).prop_map(|(key, value)| TagSet::One(key, value)),
+        1 => Just(TagSet::Twenty),
+        1 => Just(TagSet::Nonsense),
+    ];
+    prop_oneof![
+        2 => (thing(), set).prop_map(|(thing, set)| Act::Tag { thing, set }),
+        1 => (thing(), select(&KEYS[..]), option::of(select(&VALUES[..])))
+            .prop_map(|(thing, key, value)| Act::Untag { thing, key, value }),
+        1 => (any::<bool>(), select(&KEYS[..]), select(&VALUES[..]))
+            .prop_map(|(services, key, value)| Act::Search { services, key, value }),
+    ]
 }
 
 fn changing() -> impl Strategy<Value = Act> {

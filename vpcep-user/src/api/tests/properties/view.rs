@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Decision, Endpoint, Model, Service};
 use super::steps::Account;
+use super::tags::Tags;
 
 /// What an account sees of what is its own.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub struct ServiceView {
     pub approval: bool,
     pub port: u16,
     pub permissions: BTreeSet<String>,
+    pub tags: Tags,
     pub connection_count: usize,
     /// Endpoint, status, and the account it belongs to.
     pub connections: BTreeMap<String, (String, String)>,
@@ -34,6 +36,7 @@ pub struct EndpointView {
     pub service: String,
     pub service_name: String,
     pub clients: Option<Vec<String>>,
+    pub tags: Tags,
     pub error: Option<String>,
 }
 
@@ -64,6 +67,7 @@ impl Endpoint {
             service: service.name.clone(),
             service_name: self.orphan_of.clone().unwrap_or_else(|| service.full_name()),
             clients: self.clients.map(|clients| clients.iter().map(|&client| client.into()).collect()),
+            tags: self.tags.clone(),
             error,
         }
     }
@@ -93,6 +97,7 @@ impl Model {
             status: "available".into(),
             approval: service.approval,
             port: service.port,
+            tags: service.tags.clone(),
             permissions: service.permissions.iter().map(|whom| format!("{whom:?}")).collect(),
             connection_count: theirs.clone().filter(|endpoint| endpoint.is_connected()).count(),
             connections: theirs.map(connection).collect(),
