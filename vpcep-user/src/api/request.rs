@@ -156,7 +156,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let parsed = serde_path_to_error::deserialize(Objects(&mut json));
         let body = parsed.map_err(|error| {
-            let field = match error.path().iter().last() {
+            let field = match error.path().iter().next_back() {
                 Some(Segment::Map { key }) => key.clone(),
                 _ => String::new(),
             };
