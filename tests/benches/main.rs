@@ -14,6 +14,7 @@ mod runner;
 mod stage;
 
 mod api;
+#[expect(dead_code, reason = "shared with the crash tests, which use all of it")]
 mod caller;
 mod converge;
 mod network;
