@@ -61,7 +61,8 @@ fn a_kill_during_calls_leaves_all_or_nothing_of_each() -> Result<()> {
                 .map(|party| {
                     let answered = &answered;
                     scope.spawn(move || -> Result<()> {
-                        let mut caller = Caller::connect(address)?;
+                        // The kill may come before the first call.
+                        let Ok(mut caller) = Caller::connect(address) else { return Ok(()) };
                         while party.step_or_break(&mut caller)? {
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
