@@ -39,7 +39,9 @@ fn main() -> Result<()> {
         println!("{}", network::run()?);
     }
     if is_chosen("api") {
-        println!("{}", api::run()?);
+        for table in api::run()? {
+            println!("{table}");
+        }
     }
     Ok(())
 }

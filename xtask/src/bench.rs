@@ -31,9 +31,10 @@ enum Part {
 pub fn bench(arguments: &Arguments) -> Result<()> {
     require_root().context("the benchmarks cannot run")?;
     setup::setup()?;
-    // The parts with a whole gateway start these.
-    Step::cargo("build", &["build", "--release", "--package", "vpcep-user"]).run()?;
-    let bench = ["bench", "--package", "vpcep-tests", "--bench", "vpcep"];
+    // The parts with a whole gateway start vpcepd. Both steps name the same packages, so that
+    // neither builds these again with other features.
+    let packages = ["--package", "vpcep-user", "--package", "vpcep-tests", "--bench", "vpcep"];
+    Step::cargo("build", &[&["build", "--release", "--bins"], &packages[..]].concat()).run()?;
     let part: &[&str] = match arguments.part {
         None => &[],
         Some(Part::Packets) => &["--", "packets"],
@@ -41,5 +42,5 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         Some(Part::Network) => &["--", "network"],
         Some(Part::Api) => &["--", "api"],
     };
-    Step::cargo("bench", &[&bench, part].concat()).run()
+    Step::cargo("bench", &[&["bench"], &packages[..], part].concat()).run()
 }

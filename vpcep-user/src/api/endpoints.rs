@@ -2,6 +2,8 @@
 //! (whitelist) and delete under `/{id}`. Policies are in `policies.rs`, route
 //! tables in `route_tables.rs`, tags in `tags.rs`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use aide::axum::ApiRouter;
@@ -19,7 +21,7 @@ use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
 use super::policies::{StatementView, parse_policy};
-use super::request::{Body, Id, Query, contains, only, require_text, unset};
+use super::request::{Body, Id, NamePart, Query, only, require_text, unset};
 use super::route_tables::parse_route_tables;
 use super::tags::{TagRequest, TagView, parse_tags};
 use super::wire::ADDRESS_OR_NONE;
@@ -340,18 +342,24 @@ pub struct Filter {
     /// Only those in this state.
     status: Option<Status>,
     /// Only those of services with this in their full names, in any case.
-    endpoint_service_name: Option<String>,
+    endpoint_service_name: Option<NamePart>,
 }
 
 impl Filter {
-    fn wants(&self, state: &State, endpoint: &Endpoint) -> bool {
-        let Self { id, vpc_id, status, endpoint_service_name } = self;
-        id.as_ref().is_none_or(|id| endpoint.id.to_string() == *id)
-            && vpc_id.is_none_or(|vpc| endpoint.vpc == vpc)
-            && status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
-            && endpoint_service_name
-                .as_ref()
-                .is_none_or(|part| contains(&service_name(state, endpoint), part))
+    /// Whether an endpoint is wanted; asked of very many, it judges each service's name once.
+    fn test(&self, state: &State) -> impl Fn(&Endpoint) -> bool {
+        // `list` looks at no other id.
+        let Self { id: _, vpc_id, status, endpoint_service_name } = self;
+        let judged = RefCell::new(HashMap::new());
+        move |endpoint| {
+            let is_named = |part: &NamePart| {
+                let name = || part.is_in(&service_name(state, endpoint));
+                *judged.borrow_mut().entry(endpoint.service).or_insert_with(name)
+            };
+            vpc_id.is_none_or(|vpc| endpoint.vpc == vpc)
+                && status.is_none_or(|status| Status::of(&endpoint.connection.state) == status)
+                && endpoint_service_name.as_ref().is_none_or(is_named)
+        }
     }
 }
 
@@ -364,9 +372,9 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<EndpointPage>, ApiError> {
     app.read(move |state| {
-        let wanted = (filter != Filter::default()).then_some(|endpoint: &_| filter.wants(state, endpoint));
-        let ages = state.index.endpoints.visible(scope);
-        let (rows, total_count) = order.page::<Endpoint>(page, state, &ages, wanted);
+        let wanted = (filter != Filter::default()).then(|| filter.test(state));
+        let ages = state.candidates::<Endpoint>(scope, filter.id.as_deref());
+        let (rows, total_count) = order.page(page, state, &ages, wanted);
         let views = rows.into_iter().map(|endpoint| EndpointView::new(state, endpoint));
         Ok(Json(EndpointPage { endpoints: views.collect(), total_count }))
     })

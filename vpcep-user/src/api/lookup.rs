@@ -13,8 +13,8 @@ use super::auth::InProject;
 use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
-use super::request::{Query, contains, require};
-use crate::controller::{ControlError, State};
+use super::request::{NamePart, Query, require};
+use crate::controller::{ControlError, Scope, State};
 use crate::model::{FullName, Service, ServiceId, ServiceStatus, Timestamp};
 
 pub fn routes() -> ApiRouter<App> {
@@ -79,16 +79,16 @@ pub struct Filter {
     /// Only that of this id.
     id: Option<String>,
     /// Only those with this in their full names, in any case.
-    endpoint_service_name: Option<String>,
+    endpoint_service_name: Option<NamePart>,
 }
 
 impl Filter {
     fn wants(&self, state: &State, service: &Service) -> bool {
-        let Self { id, endpoint_service_name } = self;
-        id.as_ref().is_none_or(|id| service.id.to_string() == *id)
-            && endpoint_service_name
-                .as_ref()
-                .is_none_or(|part| contains(state.full_name(service).as_str(), part))
+        // `list` looks at no other id.
+        let Self { id: _, endpoint_service_name } = self;
+        service.is_public
+            && service.status == ServiceStatus::Available
+            && endpoint_service_name.as_ref().is_none_or(|part| part.is_in(state.full_name(service).as_str()))
     }
 }
 
@@ -101,13 +101,10 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<OfferPage>, ApiError> {
     app.read(move |state| {
-        let is_offered = |service: &&Service| {
-            service.is_public && service.status == ServiceStatus::Available && filter.wants(state, service)
-        };
-        let mut rows: Vec<_> = state.services.iter().filter(is_offered).collect();
-        order.sort(&mut rows, |service| (service.created_at, service.updated_at));
-        let total_count = rows.len();
-        let rows = page.cut(rows).into_iter().map(|service| Offer::new(state, service));
+        let ages = state.candidates::<Service>(Scope::Every, filter.id.as_deref());
+        let wanted = |service: &_| filter.wants(state, service);
+        let (rows, total_count) = order.page(page, state, &ages, Some(wanted));
+        let rows = rows.into_iter().map(|service| Offer::new(state, service));
         Ok(Json(OfferPage { endpoint_services: rows.collect(), total_count }))
     })
     .await

@@ -141,7 +141,7 @@ enum SortDir {
 impl Order {
     /// Sorts rows by the times `times` gives of them (created, updated).
     pub fn sort<T>(self, rows: &mut [T], times: impl Fn(&T) -> (Timestamp, Timestamp)) {
-        rows.sort_by_key(|row| {
+        rows.sort_by_cached_key(|row| {
             let (created, updated) = times(row);
             match self.sort_key {
                 SortKey::Created => created,
@@ -169,23 +169,20 @@ impl Order {
         let table = T::table(state);
         let find =
             |(_, id): &(Timestamp, T::Id)| table.get(*id).expect("what is in the index is in its table");
-        let Some(wanted) = wanted else {
-            if self.sort_key == SortKey::Created {
-                let ids = match self.sort_dir {
-                    SortDir::Asc => page.cut(ages),
-                    SortDir::Desc => page.cut(ages.iter().rev()),
-                };
-                return (ids.into_iter().map(find).collect(), ages.len());
-            }
-            return self.sorted(page, ages.iter().map(find).collect());
+        if wanted.is_none() && self.sort_key == SortKey::Created {
+            let ids = match self.sort_dir {
+                SortDir::Asc => page.cut(ages),
+                SortDir::Desc => page.cut(ages.iter().rev()),
+            };
+            return (ids.into_iter().map(find).collect(), ages.len());
+        }
+        let is_wanted = |row: &&T| wanted.as_ref().is_none_or(|wanted| wanted(row));
+        // Where all are looked at, to find each by its id would cost most of the time.
+        let mut rows: Vec<&T> = if ages.len() == table.len() {
+            table.iter().filter(is_wanted).collect()
+        } else {
+            ages.iter().map(find).filter(is_wanted).collect()
         };
-        self.sorted(page, ages.iter().map(find).filter(|row| wanted(row)).collect())
-    }
-
-    fn sorted<T: Listed>(self, page: Page, mut rows: Vec<&T>) -> (Vec<&T>, usize)
-    where
-        T::Id: Send,
-    {
         self.sort(&mut rows, |row| (row.created_at(), row.updated_at()));
         let total = rows.len();
         (page.cut(rows), total)

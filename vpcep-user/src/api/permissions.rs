@@ -18,7 +18,7 @@ use super::auth::InProject;
 use super::error::ApiError;
 use super::openapi::{named, refused};
 use super::page::{Order, Paging};
-use super::request::{Body, Id, Query, contains, document_path_param, path_param, require};
+use super::request::{Body, Id, NamePart, Query, document_path_param, path_param, require};
 use crate::controller::{ControlError, permissions};
 use crate::model::{
     Description, MAX_PERMISSIONS, Permission, PermissionEntry, PermissionId, PermissionKind, Service,
@@ -119,7 +119,7 @@ pub struct PermissionPage {
 #[derive(Deserialize, JsonSchema)]
 pub struct Filter {
     /// Only those with this in their text, in any case.
-    permission: Option<String>,
+    permission: Option<NamePart>,
 }
 
 /// `GET`
@@ -134,7 +134,7 @@ pub async fn list(
     app.read(move |state| {
         let service = state.find::<Service>(scope, id)?;
         let mut rows: Vec<_> = service.permissions.iter().collect();
-        rows.retain(|entry| permission.as_ref().is_none_or(|part| contains(entry.permission.as_str(), part)));
+        rows.retain(|entry| permission.as_ref().is_none_or(|part| part.is_in(entry.permission.as_str())));
         order.sort(&mut rows, |entry| (entry.created_at, entry.created_at));
         let total_count = rows.len();
         let permissions = page.cut(rows).into_iter().map(PermissionView::new).collect();

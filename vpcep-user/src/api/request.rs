@@ -181,9 +181,17 @@ impl<T: JsonSchema> OperationInput for Body<T> {
     }
 }
 
-/// Whether `text` contains `part`, whatever the case.
-pub fn contains(text: &str, part: &str) -> bool {
-    text.to_lowercase().contains(&part.to_lowercase())
+/// A part of a name to look for, in any case.
+#[derive(PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct NamePart(String);
+
+impl NamePart {
+    /// Whether it is in `name`. Names are ASCII.
+    pub fn is_in(&self, name: &str) -> bool {
+        let (name, part) = (name.as_bytes(), self.0.as_bytes());
+        part.is_empty() || name.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+    }
 }
 
 /// A field that must be there.

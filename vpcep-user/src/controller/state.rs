@@ -1,12 +1,13 @@
 //! The whole model in memory, and changes to it that become durable first.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
 use super::error::ControlError;
-use super::index::{ByAge, Index, Indexed};
+use super::index::{Ages, ByAge, Index, Indexed};
 use crate::audit::{Action, Change};
 use crate::model::{
     AccessKey, Account, Attachment, AttachmentId, Backend, DnsDomain, Endpoint, EndpointId, FullName,
@@ -276,6 +277,19 @@ impl State {
         T::Id: Send,
     {
         T::ages(&self.index).visible(scope).into_iter().filter_map(|(_, id)| T::table(self).get(id))
+    }
+
+    /// What a list under `scope` has to look at: the object of this id, if any is
+    /// named, otherwise all.
+    #[must_use]
+    pub fn candidates<T: Listed>(&self, scope: Scope, id: Option<&str>) -> Ages<T::Id>
+    where
+        T::Id: Send + FromStr,
+    {
+        let Some(id) = id else { return T::ages(&self.index).visible(scope) };
+        let object = id.parse().ok().and_then(|id| T::table(self).get(id));
+        let seen = object.filter(|object| scope.sees(object.project()));
+        seen.map(|object| (object.created_at(), object.id())).into_iter().collect()
     }
 
     /// The endpoints of a service, oldest first.

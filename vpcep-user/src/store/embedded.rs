@@ -13,7 +13,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition,
+};
 
 use super::{Record, Revision, Store, StoreError, Write};
 
@@ -24,6 +26,9 @@ const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 const REVISION: &str = "revision";
 const FORMAT: &str = "format";
 const FORMAT_VERSION: u64 = 1;
+/// Pages of the file kept in memory, bytes. The model is in memory anyway: the file is read at
+/// the start, and only written afterwards.
+const CACHE: usize = 16 << 20;
 
 /// A store in a directory of this host.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl EmbeddedStore {
             make(dir, &path)?;
         }
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(file_error("open", &path))?;
-        let database = opened(Database::open(&path), &path)?;
+        let database = opened(builder().open(&path), &path)?;
         Ok(Self { path, database: RwLock::new(Some(database)) })
     }
 
@@ -90,7 +95,7 @@ fn make(dir: &Path, path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(&fresh)
         .map_err(file_error("make", &fresh))?;
-    drop(opened(Database::builder().create_file(file), &fresh)?);
+    drop(opened(builder().create_file(file), &fresh)?);
     fs::rename(&fresh, path).map_err(file_error("make", path))?;
     lock.sync_all().map_err(file_error("sync", dir))
 }
@@ -99,6 +104,12 @@ fn make(dir: &Path, path: &Path) -> Result<(), StoreError> {
 /// left when they were killed at once is an empty file.
 fn is_made(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.len() > 0)
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
 }
 
 fn opened(opened: Result<Database, DatabaseError>, path: &Path) -> Result<Database, StoreError> {
@@ -214,7 +225,7 @@ impl Store for EmbeddedStore {
         // First the old one, which holds the lock of the file.
         *slot = None;
         // Not made anew: a database that is gone, with its volume perhaps, is no empty one.
-        *slot = Some(opened(Database::open(&self.path), &self.path)?);
+        *slot = Some(opened(builder().open(&self.path), &self.path)?);
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use super::auth::{Caller, InProject};
 use super::error::ApiError;
 use super::openapi::named;
 use super::page::{Order, Paging};
-use super::request::{Body, Id, Query, contains, require};
+use super::request::{Body, Id, NamePart, Query, require};
 use crate::controller::services::{NewService, ServiceChange};
 use crate::controller::{State, Tx, services};
 use crate::model::connection::Effect;
@@ -73,17 +73,15 @@ pub struct Filter {
     /// Only those in this state.
     status: Option<Status>,
     /// Only those with this in their full names, in any case.
-    endpoint_service_name: Option<String>,
+    endpoint_service_name: Option<NamePart>,
 }
 
 impl Filter {
     fn wants(&self, state: &State, service: &Service) -> bool {
-        let Self { id, status, endpoint_service_name } = self;
-        id.as_ref().is_none_or(|id| service.id.to_string() == *id)
-            && status.is_none_or(|status| Status::of(service.status) == status)
-            && endpoint_service_name
-                .as_ref()
-                .is_none_or(|part| contains(state.full_name(service).as_str(), part))
+        // `list` looks at no other id.
+        let Self { id: _, status, endpoint_service_name } = self;
+        status.is_none_or(|status| Status::of(service.status) == status)
+            && endpoint_service_name.as_ref().is_none_or(|part| part.is_in(state.full_name(service).as_str()))
     }
 }
 
@@ -97,8 +95,8 @@ pub async fn list(
 ) -> Result<Json<ServicePage>, ApiError> {
     app.read(move |state| {
         let wanted = (filter != Filter::default()).then_some(|service: &_| filter.wants(state, service));
-        let ages = state.index.services.visible(scope);
-        let (rows, total_count) = order.page::<Service>(page, state, &ages, wanted);
+        let ages = state.candidates::<Service>(scope, filter.id.as_deref());
+        let (rows, total_count) = order.page(page, state, &ages, wanted);
         let views = rows.into_iter().map(|service| ServiceView::new(state, service));
         Ok(Json(ServicePage { endpoint_services: views.collect(), total_count }))
     })
