@@ -154,7 +154,7 @@ const WRONG_USAGE: &[(&str, &str)] = &[
     ("quota show endpoint", "endpoint"),
     ("quota show", "--account"),
     ("quota set", "TYPE=N"),
-    ("quota set vpc=7", "TYPE=N"),
+    ("quota set backend=7", "TYPE=N"),
     ("quota set endpoint=many", "TYPE=N"),
     ("sessions --limit 0", "--limit"),
     ("sessions --limit 1001", "--limit"),

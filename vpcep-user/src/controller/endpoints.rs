@@ -7,6 +7,7 @@ use super::addresses::choose_address;
 use super::connections::{Acted, step};
 use super::error::ControlError;
 use super::networks::named_vpc;
+use super::quotas::refuse_beyond;
 use super::route_tables;
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Event, Refused, State as ConnectionState};
@@ -65,9 +66,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewEndpoint) -> Result<Endpoin
         refuse_without_policy(service)?;
     }
     let limit = state.quotas(Some(vpc.project)).endpoints;
-    if state.index.endpoints.visible(Scope::Project(vpc.project)).len() >= limit as usize {
-        return Err(ControlError::Quota { what: "endpoints", limit });
-    }
+    refuse_beyond("endpoints", limit, state.index.endpoints.visible(Scope::Project(vpc.project)).len())?;
     let numbers = state.next_numbers();
     let marker = free_marker(state, numbers.next_marker)?;
     let endpoint = Endpoint {
