@@ -198,6 +198,7 @@ impl ApiError {
 fn auth(error: &AuthError) -> (u16, &'static str) {
     match error {
         AuthError::NoProof
+        | AuthError::Repeated(_)
         | AuthError::Token
         | AuthError::Password
         | AuthError::Signature(_)

@@ -82,8 +82,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let access = Arc::new(Access::new(vault, access));
     let audit = AuditLog::open(&settings.state_dir, settings.audit)
         .with_context(|| format!("cannot open the audit log in {}", settings.state_dir.display()))?;
-    let controller = Controller::load(Arc::new(store), settings.region.clone())?
-        .with_audit(audit)
+    let controller = Controller::load(Arc::new(store), settings.region.clone(), Some(audit))?
         .with_dns_domain(settings.dns_domain.clone());
     let controller = Arc::new(controller);
     let datapath = datapath::open(&settings.datapath)?;

@@ -386,7 +386,7 @@ impl<'a> Tx<'a> {
             expected: before.map(|row| row.version),
             value: after.map(record::encode),
         };
-        let change = audited(before.map(|row| &row.value), after);
+        let change = audited(self.state, before.map(|row| &row.value), after);
         self.staged.insert(key, Staged { write, apply, change });
     }
 
@@ -404,8 +404,9 @@ impl<'a> Tx<'a> {
 }
 
 /// What the audit log has of a change; nothing when the kind is bookkeeping, or
-/// what never was is removed.
-fn audited<T: Tabled>(before: Option<&T>, after: Option<&T>) -> Option<Change>
+/// what never was is removed. What a user holds is shown with the user's domain, by
+/// which an account's records are found when the user is long gone.
+fn audited<T: Tabled>(state: &State, before: Option<&T>, after: Option<&T>) -> Option<Change>
 where
     T::Id: Send,
 {
@@ -415,7 +416,14 @@ where
         (Some(_), Some(_)) => Action::Update,
         (Some(_), None) => Action::Delete,
     };
-    let (before, after) = (before.and_then(T::audited), after.and_then(T::audited));
+    let view = |object: &T| {
+        let mut form = object.audited()?;
+        if let Some(user) = object.holder().and_then(|id| state.users.get(id)) {
+            form["domain"] = user.domain.to_string().into();
+        }
+        Some(form)
+    };
+    let (before, after) = (before.and_then(view), after.and_then(view));
     (before.is_some() || after.is_some()).then(|| Change { action, kind: T::KIND.into(), id, before, after })
 }
 

@@ -197,6 +197,16 @@ async fn the_audit_log_is_the_operators_and_its_query_is_checked() {
     for named in ["me", &me.project, &me.domain] {
         assert_eq!(recorded(&operator, &format!("account={named}")).await.len(), 2, "{named}");
     }
+    // What is about its keys and tokens too, whoever did it and whose user is gone.
+    let user = json!({"account": "me", "name": "bob"});
+    let bob = super::id(&operator.ok("POST", "/operator/v1/users", user).await);
+    let key = json!({"credential": {"user_id": bob}});
+    let (status, key) = operator.call("POST", "/v3.0/OS-CREDENTIAL/credentials", key).await;
+    assert_eq!(status, 201, "{key}");
+    operator.ok("DELETE", &format!("/operator/v1/users/{bob}"), Value::Null).await;
+    let made = recorded(&operator, "account=me").await;
+    let kinds: Vec<_> = made[2..].iter().map(|record| record["changes"][0]["kind"].clone()).collect();
+    assert_eq!(kinds, ["user", "access key", "access key"]);
     // The operator's own account is one too, and a word of paths that is a name is the account's.
     operator.vpc("10.1.0.0/24").await;
     world.account("vpcs").await;
