@@ -143,6 +143,8 @@ const WRONG_USAGE: &[(&str, &str)] = &[
     ("user create ann --role root", "--role"),
     ("user list now", "now"),
     ("user show", "USER"),
+    ("user change-password", "--token"),
+    ("user change-password surplus", "surplus"),
     ("user set-password", "USER"),
     ("user set-role ann", "ROLE"),
     ("user delete", "USER"),
