@@ -66,9 +66,7 @@ pub fn update_vpc(
     let mut vpc = tx.state.find::<Vpc>(scope, id)?.clone();
     vpc.name = name.unwrap_or(vpc.name);
     vpc.description = description.unwrap_or(vpc.description);
-    vpc.updated_at = tx.now;
-    tx.put(&vpc);
-    Ok(vpc)
+    Ok(tx.revise(vpc))
 }
 
 /// The first number from `next` on that no VPC has. Numbers rise and wrap
@@ -240,9 +238,7 @@ pub fn update_subnet(
     subnet.dhcp_enabled = dhcp_enabled.unwrap_or(subnet.dhcp_enabled);
     subnet.dns = dns.unwrap_or(subnet.dns);
     subnet.description = description.unwrap_or(subnet.description);
-    subnet.updated_at = tx.now;
-    tx.put(&subnet);
-    Ok(subnet)
+    Ok(tx.revise(subnet))
 }
 
 /// Deletes a subnet.

@@ -66,6 +66,9 @@ pub fn set(tx: &mut Tx<'_>, project: Option<ProjectId>, change: QuotaChange) -> 
         return Err(ControlError::NoSuchProject { id: id.to_string() });
     }
     let before = tx.state.quotas.get(QuotaId(project)).map(|record| record.change).unwrap_or_default();
-    tx.put(&QuotaRecord { project, change: before.with(change) });
+    let change = before.with(change);
+    if change != before {
+        tx.put(&QuotaRecord { project, change });
+    }
     Ok(())
 }

@@ -159,9 +159,7 @@ pub fn update(
     service.approval_enabled = approval_enabled.unwrap_or(service.approval_enabled);
     service.name = name.or(service.name);
     service.description = description.unwrap_or(service.description);
-    service.updated_at = tx.now;
-    tx.put(&service);
-    Ok(service)
+    Ok(tx.revise(service))
 }
 
 /// What an interface service offers after a change of its backend or ports.

@@ -141,6 +141,28 @@ where
     fn ages(index: &Index) -> &ByAge<Self::Id>;
 }
 
+/// A kind of object that knows when it last changed.
+pub trait Dated: Tabled + Clone + PartialEq
+where
+    Self::Id: Send,
+{
+    /// It, changed at this time.
+    #[must_use]
+    fn changed_at(self, now: Timestamp) -> Self;
+}
+
+macro_rules! dated {
+    ($($type:ident)*) => {
+        $(impl Dated for $type {
+            fn changed_at(self, now: Timestamp) -> Self {
+                Self { updated_at: now, ..self }
+            }
+        })*
+    };
+}
+
+dated!(Vpc Subnet RouteTable Service Endpoint);
+
 impl Listed for Service {
     fn updated_at(&self) -> Timestamp {
         self.updated_at
@@ -362,6 +384,20 @@ impl<'a> Tx<'a> {
             T::table_mut(state).0.insert(id, Arc::new(Row { version, value: own }));
         };
         self.stage(id, Some(object), Box::new(apply));
+    }
+
+    /// Replaces an object that the operation has not touched yet, and notes the time;
+    /// does nothing when it is as it was. Answers the object as it is now.
+    pub fn revise<T: Dated>(&mut self, object: T) -> T
+    where
+        T::Id: Send,
+    {
+        if T::table(self.state).get(object.id()) == Some(&object) {
+            return object;
+        }
+        let object = object.changed_at(self.now);
+        self.put(&object);
+        object
     }
 
     /// Removes an object.

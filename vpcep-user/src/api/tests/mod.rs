@@ -14,6 +14,7 @@ mod properties;
 mod refusals;
 mod scenarios;
 mod tagging;
+mod unchanged;
 
 use std::path::Path;
 use std::sync::Arc;
