@@ -102,7 +102,8 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
         api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
     };
     let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, None, stopped.clone());
-    let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, tls.clone(), stopped);
+    let limits = Limits { per_address: settings.max_connections_per_address as usize, ..Limits::TCP };
+    let on_tcp = serve(tcp, app(Door::Tcp), limits, tls.clone(), stopped);
     info!(address = %address, tls = tls.is_some(), socket = %socket_path.display(), region = settings.region.as_str(), "listening");
 
     let serving = async { tokio::join!(on_socket, on_tcp) };

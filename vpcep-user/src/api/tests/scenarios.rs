@@ -260,7 +260,8 @@ async fn what_networks_are_made_of_is_limited_per_project() {
         |_| json!({"backend": {"name": "b", "vpc_id": default, "type": "VM", "address": "10.0.0.9"}});
     let port = |_| json!({"port": {"network_id": network}});
     // What is limited, the default, where one is made, its nth body, and how many there are before.
-    let cases: [(&str, u32, &str, &dyn Fn(u32) -> Value, u32); 4] = [
+    type Body<'a> = &'a dyn Fn(u32) -> Value;
+    let cases: [(&str, u32, &str, Body<'_>, u32); 4] = [
         ("vpc", 50, "vpcs", &vpc, 1),
         ("subnet", 200, "subnets", &subnet, 1),
         ("port", 500, "backends", &backend, 0),
