@@ -56,6 +56,9 @@ struct Options {
     /// Listen on an address others can reach, without TLS [values: true, false]
     #[arg(long, env = "VPCEP_INSECURE", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
     insecure: Option<bool>,
+    /// Most connections of one address to the API; loopback has no limit of its own [default: 128]
+    #[arg(long, env = "VPCEP_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    max_connections_per_address: Option<u32>,
     /// Where the state is kept [default: /var/lib/vpcep]
     #[arg(long, env = "VPCEP_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -127,6 +130,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where callers reach the API; `None`: where each of them did.
     pub public_url: Option<PublicUrl>,
+    /// Most connections of one address to the API.
+    pub max_connections_per_address: u32,
     /// Where the state is kept.
     pub state_dir: PathBuf,
     /// The key that seals secrets in the store.
@@ -230,6 +235,9 @@ impl Options {
             tls_key: self.tls_key.or(file.tls_key),
             public_url: self.public_url.or(file.public_url),
             insecure: self.insecure.or(file.insecure),
+            max_connections_per_address: self
+                .max_connections_per_address
+                .or(file.max_connections_per_address),
             state_dir: self.state_dir.or(file.state_dir),
             key_file: self.key_file.or(file.key_file),
             token_ttl_secs: self.token_ttl_secs.or(file.token_ttl_secs),
@@ -267,6 +275,11 @@ impl Options {
             listen,
             tls,
             public_url: self.public_url.as_deref().map(str::parse).transpose()?,
+            max_connections_per_address: positive(
+                "max-connections-per-address",
+                self.max_connections_per_address,
+                128,
+            )?,
             dns_domain: dns_domain(self.dns_domain.as_deref())?,
             region: region.parse().map_err(|source| ConfigError::Value { setting: "region", source })?,
             log: self.log.unwrap_or_else(|| "info".into()),
@@ -345,6 +358,7 @@ fn snat_range(text: &str) -> Result<Cidr, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::serve::Limits;
     use crate::telemetry::Chain;
 
     fn settings(args: &[&str]) -> Result<Settings, String> {
@@ -367,6 +381,7 @@ mod tests {
         assert_eq!(settings.state_dir, Path::new("/var/lib/vpcep"));
         assert_eq!(settings.key_file, Path::new("/var/lib/vpcep/secrets.key"));
         assert_eq!(settings.token_lifetime, Duration::from_secs(86_400));
+        assert_eq!(settings.max_connections_per_address as usize, Limits::TCP.per_address);
         assert_eq!(settings.region.as_str(), "local");
         assert_eq!(settings.dns_domain, DnsDomain::default());
         assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
@@ -408,6 +423,7 @@ mod tests {
             (&["--audit-max-mib", "0"][..], "bad setting audit-max-mib 0"),
             (&["--audit-files", "0"][..], "bad setting audit-files 0"),
             (&["--token-ttl-secs", "0"][..], "bad setting token-ttl-secs 0"),
+            (&["--max-connections-per-address", "0"][..], "bad setting max-connections-per-address 0"),
             (&["--region", "a.b"][..], "bad setting region"),
             (&["--dns-domain", "a..b"], "bad setting dns-domain"),
         ] {

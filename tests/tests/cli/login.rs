@@ -33,7 +33,11 @@ impl Remote {
     }
 
     fn refused(&self, line: &str, part: &str) -> Result<()> {
-        let ran = self.types(line, PASSWORD)?;
+        self.refused_with(line, PASSWORD, part)
+    }
+
+    fn refused_with(&self, line: &str, password: &str, part: &str) -> Result<()> {
+        let ran = self.types(line, password)?;
         ensure!(ran.code == Some(REFUSED) && ran.stderr.contains(part), "vpcep {line}: not {part}: {ran:?}");
         Ok(())
     }
@@ -79,7 +83,17 @@ fn a_login_is_all_that_a_user_of_another_machine_needs() -> Result<()> {
     let audit = remote.done("audit")?;
     ensure!(audit.contains("root@operator") && audit.contains("ann@acme"), "{audit}");
 
-    // Another password ends the tokens there are; so does a logout its own.
+    // Another password ends the tokens there are, whoever sets it; so does a logout its own.
+    let own = "--profile default user change-password --password-stdin";
+    remote.refused_with(own, "wrong\nanother password", "vpcep: cannot change the password of ann: ")?;
+    let changed = remote.types(own, &format!("{PASSWORD}\nanother password"))?;
+    ensure!(changed.code == Some(0), "{changed:?}");
+    remote.refused("--profile default vpc list", "`vpcep login` gets another")?;
+    let again = format!("--profile default {login}");
+    remote.refused_with(&again, PASSWORD, "cannot log in as ann of acme")?;
+    let logged_in = remote.types(&again, "another password")?;
+    ensure!(logged_in.code == Some(0), "{logged_in:?}");
+    remote.done("profile use op")?;
     remote.done("user set-password ann@acme --password-stdin")?;
     remote.refused("--profile default vpc list", "`vpcep login` gets another")?;
     remote.done("logout")?;

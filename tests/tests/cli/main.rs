@@ -8,6 +8,7 @@ mod daemon;
 mod login;
 mod play;
 mod story;
+mod tls;
 mod usage;
 
 use std::path::{Path, PathBuf};

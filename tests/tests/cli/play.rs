@@ -115,7 +115,9 @@ fn play(daemon: &Daemon, step: &Step, kept: &mut Kept) -> Result<()> {
 #[test]
 fn every_command_does_what_it_says_or_is_refused_with_a_code() -> Result<()> {
     let daemon = Daemon::start()?;
-    let mut kept = Kept::new();
+    let policy = daemon.socket().with_file_name("policy.json");
+    std::fs::write(&policy, r#"[{"Effect": "Deny", "Action": ["obs:*:*"], "Resource": ["obs:*"]}]"#)?;
+    let mut kept = Kept::from([("policy", policy.display().to_string())]);
     for step in STORY {
         play(&daemon, step, &mut kept).with_context(|| {
             format!(

@@ -39,6 +39,7 @@ pub const STORY: &[Step] = &[
     step(Operator, "user set-role bob@consumer member", Prints(&[("/role", "member")])),
     step(Operator, "user set-password bob@consumer --password-stdin", Refused("cannot read the password")),
     step(CONSUMER, "user list", Refused("EndPoint.0004")),
+    step(CONSUMER, "user change-password --password-stdin", Refused("cannot read the password")),
     keeping(
         step(
             Operator,
@@ -204,6 +205,12 @@ pub const STORY: &[Step] = &[
         "endpoint set-policy {routed} /nonexistent",
         Refused("cannot read the policy in /nonexistent"),
     ),
+    step(
+        CONSUMER,
+        "endpoint set-policy {routed} {policy}",
+        Prints(&[("/id", "{routed}"), ("/policy_statement/0/Effect", "Deny")]),
+    ),
+    step(CONSUMER, "endpoint show {routed}", Prints(&[("/policy_statement/0/Action/0", "obs:*:*")])),
     step(CONSUMER, "endpoint clear-policy {routed}", Prints(&[("/id", "{routed}")])),
     step(CONSUMER, "route-table delete main", Refused("EndPoint.")),
     step(CONSUMER, "endpoint delete {routed} --wait", Prints(&[("/id", "{routed}")])),

@@ -1,8 +1,10 @@
 //! Which id a request has, and what the log and the audit log have of it.
 //!
 //! A request that changes something leaves one line at info in vpcepd's log,
-//! whatever became of it: who, what, with which answer. Bodies, queries and headers
-//! are not logged, since tokens and secrets travel in them.
+//! whatever became of it: who, what, with which answer. Those of refusals that the
+//! audit log leaves out are at debug, as those of questions are: nobody fills a disk
+//! by being refused. Bodies, queries and headers are not logged, since tokens and
+//! secrets travel in them.
 //!
 //! In the audit log the lines of changes are the controller's, which asks
 //! [`author`] whose they are; the lines of attempts that were refused are written
@@ -21,7 +23,7 @@ use uuid::Uuid;
 use super::auth::{Caller, Peer};
 use super::error::{Code, Detail};
 use super::{App, Door};
-use crate::audit::Author;
+use crate::audit::{AuditLog, Author};
 use crate::model::Timestamp;
 
 tokio::task_local! {
@@ -98,9 +100,10 @@ pub async fn identify(Context(app): Context<App>, mut request: Request, next: Ne
     let mut response = ASKED.scope(asked.clone(), next.run(request)).await;
 
     let changes = !matches!(asked.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let mut is_news = changes;
     if changes && !response.status().is_success() {
         let code = response.extensions().get::<Code>().map(|code| code.0.clone());
-        record_refusal(&app, asked.author(), response.status(), code).await;
+        is_news = record_refusal(&app, asked.author(), response.status(), code).await;
     }
     let Asked { id, method, path, asker, .. } = asked;
     let (caller, status) = (asker.word(), response.status().as_u16());
@@ -108,7 +111,7 @@ pub async fn identify(Context(app): Context<App>, mut request: Request, next: Ne
     if let Some(detail) = response.extensions().get::<Detail>() {
         error!(request = id, caller, %method, path, error = %detail.0, "request failed");
     }
-    if changes {
+    if is_news {
         info!(request = id, caller, %method, path, status, duration_ms, "request");
     } else {
         debug!(request = id, caller, %method, path, status, duration_ms, "request");
@@ -118,14 +121,14 @@ pub async fn identify(Context(app): Context<App>, mut request: Request, next: Ne
     response
 }
 
-async fn record_refusal(app: &App, author: Author, status: StatusCode, code: Option<String>) {
+/// Answers whether the log has room for it.
+async fn record_refusal(app: &App, author: Author, status: StatusCode, code: Option<String>) -> bool {
     let recorded = app.blocking(move |app| {
-        if let Some(log) = app.controller.audit() {
-            log.not_done(Timestamp::now(), &author, status.as_u16(), code);
-        }
-        Ok(())
+        let not_done = |log: &AuditLog| log.not_done(Timestamp::now(), &author, status.as_u16(), code);
+        Ok(app.controller.audit().is_none_or(not_done))
     });
-    if let Err(panic) = recorded.await {
+    recorded.await.unwrap_or_else(|panic| {
         error!(error = %panic, "a refusal could not be recorded");
-    }
+        true
+    })
 }

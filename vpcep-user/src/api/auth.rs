@@ -111,6 +111,9 @@ pub enum AuthError {
     /// Nothing to go by.
     #[error("the request carries neither an X-Auth-Token nor an SDK-HMAC-SHA256 signature")]
     NoProof,
+    /// A header that proves somebody, twice: whose proof was meant is open.
+    #[error("the header {0} is in the request more than once: expected one")]
+    Repeated(&'static str),
     /// A token nobody has.
     #[error("the X-Auth-Token is unknown or has expired")]
     Token,
@@ -188,6 +191,11 @@ pub async fn authenticate(Context(app): Context<App>, request: Request, next: Ne
 
 /// Who is asking, and the body: one that is signed has been read.
 async fn find(app: &App, parts: &Parts, body: Body) -> (Result<Caller, AuthError>, Body) {
+    for name in ["X-Auth-Token", "Authorization"] {
+        if parts.headers.get_all(name).iter().nth(1).is_some() {
+            return (Err(AuthError::Repeated(name)), body);
+        }
+    }
     if let Some(token) = parts.headers.get("x-auth-token") {
         let caller = match token.to_str() {
             Ok(token) => of_token(app, TokenHash::of(token)).await,

@@ -198,6 +198,7 @@ impl ApiError {
 fn auth(error: &AuthError) -> (u16, &'static str) {
     match error {
         AuthError::NoProof
+        | AuthError::Repeated(_)
         | AuthError::Token
         | AuthError::Password
         | AuthError::Signature(_)
@@ -294,7 +295,9 @@ fn control(error: &ControlError) -> (u16, &'static str) {
         ControlError::BackendElsewhere { .. } => (400, "3042"),
         ControlError::ServerKind { .. } => (400, "3021"),
         ControlError::PortClash { .. } => (400, "3044"),
-        ControlError::NameIsId { .. } | ControlError::OperatorElsewhere => (400, "0002"),
+        ControlError::NameIsId { .. } | ControlError::OperatorElsewhere | ControlError::GivenTwice { .. } => {
+            (400, "0002")
+        }
         ControlError::TooManyKeys { .. } => (400, "1018"),
         ControlError::ProofOver => (401, "0003"),
         ControlError::NoSuchToken => (404, "0005"),

@@ -81,7 +81,7 @@ impl Failures {
 
 /// What one host can choose from: an IPv6 address is one of a /64. `None` for this
 /// host itself, whose address is everybody's behind a proxy on it.
-fn network(address: IpAddr) -> Option<IpAddr> {
+pub(super) fn network(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         address if address.is_loopback() => None,
         IpAddr::V4(address) => Some(address.into()),

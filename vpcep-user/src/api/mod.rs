@@ -27,7 +27,7 @@
 //! | `GET /operator/v1/audit` | `audit_log.rs` |
 //! | `/operator/v1/status`, `PUT /operator/v1/endpoints/{id}` | `operator.rs` |
 //!
-//! Every request passes `serve.rs` and `stalls.rs` (connections and their limits), `audit.rs` (its
+//! Every request passes `serve.rs`, `per_address.rs` and `stalls.rs` (connections and their limits), `audit.rs` (its
 //! id, and its lines in the logs), `unread.rs` (what is left of its body) and
 //! `auth.rs` (who is asking).
 //!
@@ -56,6 +56,7 @@ mod openapi;
 mod operator;
 mod page;
 mod password;
+mod per_address;
 mod permissions;
 mod policies;
 mod ports;

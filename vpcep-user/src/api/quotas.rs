@@ -43,12 +43,16 @@ enum Kind {
     EndpointService,
     Endpoint,
     Connection,
+    Vpc,
+    Subnet,
+    Port,
 }
 
 /// A limit and its use.
 #[derive(Serialize, JsonSchema)]
 struct Quota {
-    /// What of: services and endpoints of the project, concurrent connections of each endpoint.
+    /// What of: concurrent connections of each endpoint, or else what the project has. A port is a
+    /// backend.
     #[serde(rename = "type")]
     kind: Kind,
     /// How many there are; of connections those of the fullest endpoint, or null where nobody asked.
@@ -75,18 +79,20 @@ impl Quotas {
     }
 }
 
-fn service_row(usage: &Usage) -> Quota {
-    let used = u64::try_from(usage.services).ok();
-    Quota { kind: Kind::EndpointService, used, quota: usage.limits.services }
-}
-
-fn endpoint_row(usage: &Usage) -> Quota {
-    let used = u64::try_from(usage.endpoints).ok();
-    Quota { kind: Kind::Endpoint, used, quota: usage.limits.endpoints }
-}
-
-fn connection_row(usage: &Usage, used: Option<u64>) -> Quota {
-    Quota { kind: Kind::Connection, used, quota: usage.limits.connections }
+impl Quota {
+    /// The limit of a kind; the use of connections, which is not the controller's, is null.
+    fn of(kind: Kind, usage: &Usage) -> Self {
+        let Usage { limits, services, endpoints, vpcs, subnets, backends } = *usage;
+        let (used, quota) = match kind {
+            Kind::EndpointService => (Some(services), limits.services),
+            Kind::Endpoint => (Some(endpoints), limits.endpoints),
+            Kind::Connection => (None, limits.connections),
+            Kind::Vpc => (Some(vpcs), limits.vpcs),
+            Kind::Subnet => (Some(subnets), limits.subnets),
+            Kind::Port => (Some(backends), limits.backends),
+        };
+        Self { kind, used: used.and_then(|used| used.try_into().ok()), quota }
+    }
 }
 
 /// Which limits are wanted.
@@ -105,10 +111,11 @@ pub async fn show(
 ) -> Result<Json<Quotas>, ApiError> {
     let usage = app.read(move |state| Ok(quotas::usage(state, scope))).await?;
     Ok(Quotas::new(match kind {
-        None => vec![service_row(&usage), endpoint_row(&usage)],
-        Some(Kind::EndpointService) => vec![service_row(&usage)],
-        Some(Kind::Endpoint) => vec![endpoint_row(&usage)],
-        Some(Kind::Connection) => vec![connection_row(&usage, Some(fullest(&app, scope).await?))],
+        None => [Kind::EndpointService, Kind::Endpoint].map(|kind| Quota::of(kind, &usage)).into(),
+        Some(kind @ Kind::Connection) => {
+            vec![Quota { used: Some(fullest(&app, scope).await?), ..Quota::of(kind, &usage) }]
+        }
+        Some(kind) => vec![Quota::of(kind, &usage)],
     }))
 }
 
@@ -149,6 +156,15 @@ pub struct Limits {
     /// Most concurrent connections of each endpoint.
     #[schemars(range(max = u32::MAX))]
     connection: Option<u32>,
+    /// Most VPCs of the project.
+    #[schemars(range(max = u32::MAX))]
+    vpc: Option<u32>,
+    /// Most subnets of the project.
+    #[schemars(range(max = u32::MAX))]
+    subnet: Option<u32>,
+    /// Most ports of the project, which are its backends.
+    #[schemars(range(max = u32::MAX))]
+    port: Option<u32>,
 }
 
 /// `PUT /operator/v1/quotas`
@@ -158,10 +174,20 @@ pub async fn set(
     Body(request): Body<SetRequest>,
 ) -> Result<Json<Quotas>, ApiError> {
     let project = request.project_id.map(|id| id.parse()).transpose().map_err(ApiError::Project)?;
-    let Limits { endpoint_service, endpoint, connection } = require("quotas", request.quotas)?;
-    let change = QuotaChange { services: endpoint_service, endpoints: endpoint, connections: connection };
+    let limits = require("quotas", request.quotas)?;
+    let Limits { endpoint_service, endpoint, connection, vpc, subnet, port } = limits;
+    let change = QuotaChange {
+        services: endpoint_service,
+        endpoints: endpoint,
+        connections: connection,
+        vpcs: vpc,
+        subnets: subnet,
+        backends: port,
+    };
     app.write(move |tx| quotas::set(tx, project, change)).await?;
     let scope = project.map_or(Scope::Every, Scope::Project);
     let usage = app.read(move |state| Ok(quotas::usage(state, scope))).await?;
-    Ok(Quotas::new(vec![service_row(&usage), endpoint_row(&usage), connection_row(&usage, None)]))
+    let kinds =
+        [Kind::EndpointService, Kind::Endpoint, Kind::Connection, Kind::Vpc, Kind::Subnet, Kind::Port];
+    Ok(Quotas::new(kinds.map(|kind| Quota::of(kind, &usage)).into()))
 }

@@ -1,5 +1,6 @@
-//! Connections of callers: how many there may be, and how long one may take to
-//! say what it wants and to take the answer (`stalls.rs`).
+//! Connections of callers: how many there may be, in all and of one address
+//! (`per_address.rs`), and how long one may take to say what it wants and to take
+//! the answer (`stalls.rs`).
 //!
 //! Each listener has limits of its own: callers who use up those of TCP do not
 //! keep the operator from the socket. With TLS the handshake is the connection's own
@@ -7,7 +8,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::serve::Listener;
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::auth::Peer;
+use super::per_address::PerAddress;
 use super::stalls::{Taken, Timely};
 use super::tls::Tls;
 
@@ -32,6 +34,9 @@ use super::tls::Tls;
 pub struct Limits {
     /// Concurrent connections; those beyond wait to be accepted.
     pub connections: usize,
+    /// Concurrent connections of one address other than this host's; those beyond
+    /// are closed.
+    pub per_address: usize,
     /// How long the headers of a request may take, from the moment the
     /// connection is free for one. It also ends idle connections.
     pub headers_within: Duration,
@@ -45,6 +50,7 @@ impl Limits {
     /// On TCP.
     pub const TCP: Self = Self {
         connections: 512,
+        per_address: 128,
         headers_within: Duration::from_secs(10),
         body_within: Duration::from_secs(30),
         stalled_for: Duration::from_secs(10),
@@ -81,6 +87,7 @@ pub async fn serve<L: Listener<Addr: Origin>>(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
+    let addresses = PerAddress::new(limits.per_address);
     let open = GracefulShutdown::new();
     loop {
         // Room first: whoever is accepted is served.
@@ -92,7 +99,9 @@ pub async fn serve<L: Listener<Addr: Origin>>(
             _ = stop.wait_for(|stop| *stop) => break,
             next = next => next,
         };
-        let (router, address, watcher) = (router.clone(), origin.address(), open.watcher());
+        let address = origin.address();
+        let Some(counted) = addresses.enter(address, Instant::now()) else { continue };
+        let (router, watcher) = (router.clone(), open.watcher());
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
             match acceptor {
@@ -104,7 +113,7 @@ pub async fn serve<L: Listener<Addr: Origin>>(
                     Err(_) => debug!("no TLS handshake in time"),
                 },
             }
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{error, info};
 
-use limit::StrangerLimit;
+use limit::Refusals;
 pub use query::{Found, Query};
 use rotation::Rotating;
 
@@ -90,11 +90,6 @@ impl Author {
     #[must_use]
     pub fn vpcepd() -> Self {
         Self { from: "vpcepd".into(), ..Self::default() }
-    }
-
-    /// Whether the caller has proved to be anybody.
-    fn is_known(&self) -> bool {
-        self.role.is_some()
     }
 }
 
@@ -163,7 +158,7 @@ pub struct Record {
     /// Code of that answer, such as `EndPoint.0003`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// Refusals of unknown callers that were left out before this one.
+    /// Refusals of the same user, or of unknown callers, that were left out before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<u64>,
     /// What changed.
@@ -203,7 +198,7 @@ struct Writer {
     files: Rotating,
     /// Of the last line that has one.
     last_revision: Option<Revision>,
-    strangers: StrangerLimit,
+    refusals: Refusals,
     /// Why the last line could not be written.
     failure: Option<String>,
 }
@@ -217,8 +212,8 @@ impl AuditLog {
         let path = state_dir.join(FILE);
         let files = Rotating::open(path.clone(), retention)?;
         let last_revision = query::last_revision(files.newest_first()?)?;
-        let strangers = StrangerLimit::default();
-        let writer = Mutex::new(Writer { files, last_revision, strangers, failure: None });
+        let refusals = Refusals::default();
+        let writer = Mutex::new(Writer { files, last_revision, refusals, failure: None });
         Ok(Self { path, writer })
     }
 
@@ -241,17 +236,17 @@ impl AuditLog {
     }
 
     /// Records that a request to change something was answered with an error.
-    pub fn not_done(&self, now: Timestamp, author: &Author, status: u16, error_code: Option<String>) {
+    /// Answers whether it is one of those that are recorded: of refusals the caller
+    /// may have so many in a minute.
+    pub fn not_done(&self, now: Timestamp, author: &Author, status: u16, error_code: Option<String>) -> bool {
         let mut writer = self.writer();
-        let mut left_out = None;
-        if !author.is_known() {
-            let Some(count) = writer.strangers.admit(now) else { return };
-            left_out = Some(count).filter(|count| *count > 0);
-        }
+        let Some(left_out) = writer.refusals.admit(author, now) else { return false };
+        let left_out = Some(left_out).filter(|count| *count > 0);
         let outcome = if status < 500 { Outcome::Refused } else { Outcome::Failed };
         let record =
             Record { status: Some(status), error_code, left_out, ..Record::new(now, author, outcome) };
         writer.append(std::iter::once(record));
+        true
     }
 
     /// The newest records a query asks for.

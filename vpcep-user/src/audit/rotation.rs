@@ -30,10 +30,13 @@ struct Current {
 }
 
 impl Rotating {
-    /// Opens the newest file for appending, or makes it, for its owner alone.
+    /// Opens the newest file for appending, or makes it, for its owner alone. Files
+    /// beyond those to be kept, of a time when more were, are removed.
     pub fn open(path: PathBuf, retention: Retention) -> io::Result<Self> {
         let current = Some(Current::open(&path)?);
-        Ok(Self { path, retention, current })
+        let rotating = Self { path, retention, current };
+        rotating.remove_beyond()?;
+        Ok(rotating)
     }
 
     /// Appends whole lines; when this returns the kernel has them.
@@ -68,6 +71,20 @@ impl Rotating {
             rename_if_there(&self.aside(number), &self.aside(number + 1))?;
         }
         rename_if_there(&self.path, &self.aside(1))
+    }
+
+    fn remove_beyond(&self) -> io::Result<()> {
+        let directory = self.path.parent().filter(|directory| *directory != Path::new(""));
+        for entry in std::fs::read_dir(directory.unwrap_or(Path::new(".")))? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            let Some(number) = number.filter(|number| *number > self.retention.files) else { continue };
+            let aside = self.aside(number);
+            if aside.file_name() == Some(&name) {
+                std::fs::remove_file(aside)?;
+            }
+        }
+        Ok(())
     }
 
     fn aside(&self, number: u32) -> PathBuf {
@@ -142,6 +159,24 @@ mod tests {
         }
         let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(names.len(), 3, "{names:?}");
+    }
+
+    #[test]
+    fn files_beyond_a_lowered_number_go_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let others = ["a.log.old", "b.log.7", "a.log.07", "a.log.x.7"];
+        for name in ["a.log.1", "a.log.2", "a.log.3", "a.log.9"].iter().chain(&others) {
+            std::fs::write(dir.path().join(name), "line\n").unwrap();
+        }
+        Rotating::open(dir.path().join("a.log"), RETENTION).unwrap();
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        let mut kept = vec!["a.log", "a.log.1", "a.log.2"];
+        kept.extend(others);
+        kept.sort_unstable();
+        assert_eq!(names, kept);
     }
 
     #[test]

@@ -122,19 +122,22 @@ fn a_torn_line_is_counted_and_passed_over() {
 }
 
 #[test]
-fn strangers_cannot_fill_the_log_and_known_callers_are_always_recorded() {
+fn neither_strangers_nor_a_user_can_fill_the_log_with_refusals() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::open(dir.path(), Retention { max_bytes: 1 << 20, files: 1 }).unwrap();
-    let stranger = Author { role: None, ..tenant("p") };
-    for _ in 0..limit::PER_MINUTE + 5 {
-        log.not_done(at(1), &stranger, 401, None);
+    let ann = Author { user: Some("ann".into()), ..tenant("p") };
+    let bob = Author { user: Some("bob".into()), ..tenant("p") };
+    for (author, status) in [(&Author { role: None, ..tenant("p") }, 401), (&ann, 400)] {
+        let before = all(&log).records.len();
+        let recorded = (0..limit::PER_MINUTE + 5).filter(|_| log.not_done(at(1), author, status, None));
+        assert_eq!(recorded.count(), limit::PER_MINUTE as usize, "{status}");
+        assert!(log.not_done(at(2), &bob, 403, None));
+        assert!(log.not_done(at(61), author, status, None));
+        let records = all(&log).records;
+        assert_eq!(records.len() - before, limit::PER_MINUTE as usize + 2);
+        assert_eq!((records[0].left_out, records[1].left_out), (Some(5), None));
+        assert_eq!((records[0].status, records[1].status), (Some(status), Some(403)));
     }
-    log.not_done(at(2), &tenant("p"), 403, None);
-    log.not_done(at(61), &stranger, 401, None);
-    let records = all(&log).records;
-    assert_eq!(records.len(), limit::PER_MINUTE as usize + 2);
-    assert_eq!((records[0].left_out, records[1].left_out), (Some(5), None));
-    assert_eq!((records[0].status, records[1].status), (Some(401), Some(403)));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 use vpcep::api::serve::{Limits, serve};
@@ -68,6 +68,8 @@ fn raise_file_limit() {
 }
 
 async fn run(mut settings: Settings) -> anyhow::Result<()> {
+    // First of all: without somebody who waits for it, SIGHUP ends a process.
+    let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let store = EmbeddedStore::open(&settings.state_dir)?;
     settings.datapath.owner = store::identity(&settings.state_dir)
         .with_context(|| format!("cannot tell which store {} holds", settings.state_dir.display()))?;
@@ -82,8 +84,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let access = Arc::new(Access::new(vault, access));
     let audit = AuditLog::open(&settings.state_dir, settings.audit)
         .with_context(|| format!("cannot open the audit log in {}", settings.state_dir.display()))?;
-    let controller = Controller::load(Arc::new(store), settings.region.clone())?
-        .with_audit(audit)
+    let controller = Controller::load(Arc::new(store), settings.region.clone(), Some(audit))?
         .with_dns_domain(settings.dns_domain.clone());
     let controller = Arc::new(controller);
     let datapath = datapath::open(&settings.datapath)?;
@@ -101,7 +102,8 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
         api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
     };
     let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, None, stopped.clone());
-    let on_tcp = serve(tcp, app(Door::Tcp), Limits::TCP, tls.clone(), stopped);
+    let limits = Limits { per_address: settings.max_connections_per_address as usize, ..Limits::TCP };
+    let on_tcp = serve(tcp, app(Door::Tcp), limits, tls.clone(), stopped);
     info!(address = %address, tls = tls.is_some(), socket = %socket_path.display(), region = settings.region.as_str(), "listening");
 
     let serving = async { tokio::join!(on_socket, on_tcp) };
@@ -109,7 +111,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     tokio::select! {
         _ = &mut serving => bail!("the API has ended without being told to"),
         signal = stop_signal() => info!(signal = signal?, "stopping"),
-        failed = reload_on_signal(tls.as_deref()) => return failed.map(|never| match never {}),
+        failed = reload_on_signal(hangup, tls.as_deref()) => return failed.map(|never| match never {}),
     }
     // Receivers are gone only when what they stopped has ended already.
     let _ = stop.send(true);
@@ -133,8 +135,7 @@ async fn stop_signal() -> anyhow::Result<&'static str> {
 
 /// Reads the certificate again at every SIGHUP. One that cannot be used changes
 /// nothing.
-async fn reload_on_signal(tls: Option<&Tls>) -> anyhow::Result<Infallible> {
-    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+async fn reload_on_signal(mut hangup: Signal, tls: Option<&Tls>) -> anyhow::Result<Infallible> {
     while hangup.recv().await.is_some() {
         match tls.map(Tls::reload) {
             None => info!("SIGHUP: nothing to read again, the API has no TLS"),

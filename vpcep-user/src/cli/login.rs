@@ -9,7 +9,7 @@ use super::output::Answer;
 use super::password::PasswordArgs;
 use super::profile::file::{DEFAULT, Profile, ProfileFile, Profiles, Session};
 use super::profile::shown;
-use super::target::TargetArgs;
+use super::target::{TargetArgs, warn_in_clear};
 use crate::client::keystone::{self, Credentials};
 use crate::client::{Server, ServerUrl};
 
@@ -107,9 +107,7 @@ impl LoginArgs {
 async fn log_in(profile: &Profile, ask: impl FnOnce(&str) -> Result<String>) -> Result<Session> {
     let Profile { server: url, ca_file, account, user, session: _ } = profile;
     let server = Server::at(url.clone(), ca_file.as_deref())?;
-    if url.is_clear() {
-        eprintln!("warning: the password crosses the network in clear, {url} has no TLS");
-    }
+    warn_in_clear("password", &server);
     let password = ask(&format!("Password of {user} of {account} at {server}"))?;
     let login = keystone::log_in(&server, &Credentials { account, user, password: &password }).await;
     let login = login.with_context(|| format!("cannot log in as {user} of {account}"))?;
@@ -129,6 +127,7 @@ pub async fn log_out(target: &TargetArgs, file: &ProfileFile) -> Result<Answer> 
         bail!("profile {name} is not logged in");
     };
     let server = Server::at(server, target.ca_file.as_deref().or(ca_file.as_deref()))?;
+    warn_in_clear("token", &server);
     let revoked = keystone::revoke(&server, &session.token).await;
     revoked.with_context(|| format!("cannot end the token of profile {name}, it is kept"))?;
     if let Some(profile) = profiles.all.get_mut(&name) {

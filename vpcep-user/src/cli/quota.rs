@@ -15,14 +15,15 @@ use crate::client::{Client, Quota, Quotas};
 pub enum Command {
     /// Show the limits in force for an account and what is used of them
     ///
-    /// endpoint_service and endpoint count what a project owns; connection is the most concurrent
-    /// connections of each endpoint. The operator names the account with --account.
+    /// connection is the most concurrent connections of each endpoint; the others count what a project
+    /// owns. A backend is a port. The operator names the account with --account.
     Show,
     /// Set limits for the account given with --account, or the default for all (operator)
     ///
     /// Example: vpcep quota set endpoint=100 connection=10000 --account acme
     Set {
-        /// endpoint_service=N, endpoint=N (each per project) or connection=N (concurrent, per endpoint)
+        /// connection=N (concurrent, per endpoint), endpoint_service=N, endpoint=N, vpc=N, subnet=N or
+        /// port=N (each per project; a backend is a port)
         #[arg(required = true, value_name = "TYPE=N")]
         quotas: Vec<QuotaSetting>,
     },
@@ -56,13 +57,15 @@ async fn show(client: &Client) -> Result<Answer> {
     let path = client.tenant_path(&["quotas"]);
     let context = "cannot show quotas";
     let mut quotas = client.send(Method::GET, &path, None).await.context(context)?;
-    // The cloud's API answers its two types by default and knows no third.
-    let path = path.query("type", "connection");
-    let mut connection = client.send(Method::GET, &path, None).await.context(context)?;
-    if let (Some(all), Some(more)) =
-        (quotas["quotas"]["resources"].as_array_mut(), connection["quotas"]["resources"].as_array_mut())
-    {
-        all.append(more);
+    // The cloud's API answers its two types by default and knows no others.
+    for quota_type in ["connection", "vpc", "subnet", "port"] {
+        let path = client.tenant_path(&["quotas"]).query("type", quota_type);
+        let mut one = client.send(Method::GET, &path, None).await.context(context)?;
+        if let (Some(all), Some(more)) =
+            (quotas["quotas"]["resources"].as_array_mut(), one["quotas"]["resources"].as_array_mut())
+        {
+            all.append(more);
+        }
     }
     answer(quotas)
 }

@@ -113,7 +113,7 @@ impl Target {
     /// [`UsageError`] when there is no token for a server.
     pub async fn open(self, profiles: Result<ProfileFile>) -> Result<Client> {
         let account = self.account.clone();
-        let client = self.caller(profiles)?.client();
+        let client = self.warned_caller(profiles)?.client();
         let Some(account) = account else {
             return Ok(client);
         };
@@ -127,8 +127,16 @@ impl Target {
     /// # Errors
     /// As [`Target::open`].
     pub fn server_and_token(self, profiles: Result<ProfileFile>) -> Result<(Server, Option<Token>)> {
-        let Caller { server, token, .. } = self.caller(profiles)?;
+        let Caller { server, token, .. } = self.warned_caller(profiles)?;
         Ok((server, token))
+    }
+
+    fn warned_caller(self, profiles: Result<ProfileFile>) -> Result<Caller> {
+        let caller = self.caller(profiles)?;
+        if caller.token.is_some() {
+            warn_in_clear("token", &caller.server);
+        }
+        Ok(caller)
     }
 
     fn caller(self, profiles: Result<ProfileFile>) -> Result<Caller> {
@@ -161,6 +169,15 @@ impl Target {
                 }
             }
         }
+    }
+}
+
+/// Tells whoever is about to send a secret that others can read it on the way.
+pub fn warn_in_clear(secret: &str, server: &Server) {
+    if let Server::Http(url) = server
+        && url.is_clear()
+    {
+        eprintln!("warning: the {secret} crosses the network in clear, {url} has no TLS");
     }
 }
 

@@ -174,19 +174,24 @@ async fn operators_renew_tokens_and_force_attachments() {
 }
 
 #[tokio::test]
-async fn quotas_show_the_connection_limit_beside_the_two_of_the_contract() {
+async fn quotas_show_the_other_limits_beside_the_two_of_the_contract() {
     let server = FakeServer::answering(&[
         (200, r#"{"quotas":{"resources":[{"type":"endpoint","used":1,"quota":50}]}}"#),
         (200, r#"{"quotas":{"resources":[{"type":"connection","used":0,"quota":3000}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"vpc","used":2,"quota":50}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"subnet","used":3,"quota":200}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"port","used":4,"quota":500}]}}"#),
     ]);
     let every = run_on(&server, "quota show").await.unwrap_err();
     assert!(every.downcast_ref::<UsageError>().is_some_and(|usage| usage.to_string().contains("--account")));
     let client = server.client().in_project("p".to_owned());
     let answer = noun_of(["vpcep", "quota", "show"]).run(&client).await.unwrap();
-    assert_eq!(server.lines(), ["GET /v1/p/quotas", "GET /v1/p/quotas?type=connection"]);
+    let asked = ["", "?type=connection", "?type=vpc", "?type=subnet", "?type=port"];
+    assert_eq!(server.lines(), asked.map(|query| format!("GET /v1/p/quotas{query}")));
     assert_eq!(
         answer.render(output::Format::Table, None),
-        "TYPE        USED  QUOTA\nendpoint    1     50\nconnection  0     3000\n"
+        "TYPE        USED  QUOTA\nendpoint    1     50\nconnection  0     3000\nvpc         2     50\n\
+         subnet      3     200\nport        4     500\n"
     );
 }
 

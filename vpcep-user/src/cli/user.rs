@@ -1,6 +1,7 @@
-//! `vpcep user`: who may call in the name of an account. The operator's alone.
+//! `vpcep user`: who may call in the name of an account. The operator's alone, but
+//! for one's own password.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::output::{Answer, Column};
 use super::password::PasswordArgs;
 use super::resolve::{find, id_of};
 use super::value::{Reference, name};
-use crate::client::{Client, User};
+use crate::client::{Client, User, keystone};
 use crate::model::Name;
 
 /// The operator's own account, which all users of role operator are of.
@@ -46,6 +47,13 @@ pub enum Command {
     SetPassword {
         /// Id, name or NAME@ACCOUNT
         user: Reference,
+        #[command(flatten)]
+        source: PasswordArgs,
+    },
+    /// Change one's own password; the tokens one has end
+    ///
+    /// With --password-stdin the first line is the password there is, the second the new one.
+    ChangePassword {
         #[command(flatten)]
         source: PasswordArgs,
     },
@@ -123,6 +131,7 @@ impl Command {
                 let updated = client.update::<User>(&id, &json!({ "password": password })).await;
                 Ok(Answer::object(updated.with_context(|| format!("cannot set the password of {user}"))?))
             }
+            Self::ChangePassword { source } => change_password(client, source).await,
             Self::SetRole { user, role } => {
                 let id = id_of::<User>(client, &user, &own).await?;
                 let updated = client.update::<User>(&id, &json!({ "role": role })).await;
@@ -135,4 +144,20 @@ impl Command {
             }
         }
     }
+}
+
+async fn change_password(client: &Client, source: PasswordArgs) -> Result<Answer> {
+    let token = client.token().ok_or(UsageError {
+        argument: "user change-password",
+        reason: "say who you are, by --token or the profile of a `vpcep login`",
+    })?;
+    let user = keystone::holder(client, token).await.context("cannot tell whose password to change")?;
+    let original = source.read(&format!("Password of {}", user.name))?;
+    let password = source.read_new("New password")?;
+    if let Err(error) = keystone::change_password(client, &user, &original, &password).await {
+        // As a text: here what is not accepted is the password, which another token does not mend.
+        bail!("cannot change the password of {}: {error}", user.name);
+    }
+    let said = format!("{} has another password, and tokens no more: `vpcep login` gets one", user.name);
+    Ok(Answer::said(json!({ "id": user.id }), said))
 }

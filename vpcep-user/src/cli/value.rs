@@ -38,7 +38,7 @@ pub enum ValueError {
     #[error("want KEY or KEY=VALUE with values joined by commas, such as env=prod,staging")]
     TagMatch,
     #[error(
-        "want TYPE=N with TYPE endpoint_service, endpoint or connection and N a whole number, such as endpoint=100"
+        "want TYPE=N with TYPE endpoint_service, endpoint, connection, vpc, subnet or port and N a whole number, such as endpoint=100"
     )]
     Quota,
 }
@@ -310,7 +310,7 @@ impl FromStr for QuotaSetting {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (quota_type, quota) = text.split_once('=').ok_or(ValueError::Quota)?;
-        let quota_type = ["endpoint_service", "endpoint", "connection"]
+        let quota_type = ["endpoint_service", "endpoint", "connection", "vpc", "subnet", "port"]
             .into_iter()
             .find(|known| *known == quota_type)
             .ok_or(ValueError::Quota)?;

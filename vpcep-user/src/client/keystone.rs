@@ -1,7 +1,9 @@
-//! Tokens for passwords: Keystone's password method, and the end of a token.
+//! Tokens for passwords: Keystone's password method, the end of a token, and
+//! another password.
 //!
 //! Source: OpenStack Identity API v3, "Password authentication with scoped
-//! authorization" and "Revoke token".
+//! authorization", "Validate and show information for token", "Revoke token" and
+//! "Change password".
 
 use http::{HeaderName, Method};
 use serde::Deserialize;
@@ -60,6 +62,25 @@ struct Role {
     name: String,
 }
 
+#[derive(Deserialize)]
+struct Shown {
+    token: Held,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    user: Holder,
+}
+
+/// The user a token is of.
+#[derive(Debug, Deserialize)]
+pub struct Holder {
+    /// Its id.
+    pub id: String,
+    /// Unique in its account.
+    pub name: String,
+}
+
 /// A token of the user's own project.
 ///
 /// # Errors
@@ -94,6 +115,32 @@ pub async fn revoke(server: &Server, token: &Token) -> Result<(), ClientError> {
         Err(error) if error.is_unauthenticated() || error.is_not_found() => Ok(()),
         answered => answered.map(drop),
     }
+}
+
+/// The user a token is of.
+///
+/// # Errors
+/// When the call fails or is refused.
+pub async fn holder(client: &Client, token: &Token) -> Result<Holder, ClientError> {
+    let path = tokens();
+    let answer = client.answer(Method::GET, &path, &[(SUBJECT_TOKEN, token.header())], None).await?;
+    let shown: Shown = serde_json::from_slice(answer.body()).map_err(|e| malformed(&path, e))?;
+    Ok(shown.token.user)
+}
+
+/// Gives a user another password; its tokens end.
+///
+/// # Errors
+/// When the call fails or is refused, as for a wrong `original`.
+pub async fn change_password(
+    client: &Client,
+    user: &Holder,
+    original: &str,
+    password: &str,
+) -> Result<(), ClientError> {
+    let body = json!({"user": {"original_password": original, "password": password}});
+    let path = Path::new(&["v3", "users", &user.id, "password"]);
+    client.answer(Method::POST, &path, &[], Some(body)).await.map(drop)
 }
 
 fn tokens() -> Path {

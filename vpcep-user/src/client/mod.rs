@@ -121,6 +121,11 @@ impl Client {
         self.is_operator
     }
 
+    /// What proves who calls; `None` on the operator's socket.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
     /// The project the client acts in; `None` is every one it may see.
     pub fn project_id(&self) -> Option<&str> {
         Some(self.project.as_str()).filter(|project| *project != EVERY_PROJECT)

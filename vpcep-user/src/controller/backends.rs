@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use super::addresses::{AddressOwner, address_owner, choose_address};
 use super::error::ControlError;
 use super::networks::{named_vpc, refuse_in_use};
-use super::state::{Scope, Tx};
-use crate::model::{Backend, BackendId, BackendKind, Member, Name, Subnet, SubnetId, VpcId};
+use super::quotas::{count, refuse_beyond};
+use super::state::{Scope, State, Tx};
+use crate::model::{Backend, BackendId, BackendKind, Member, Name, ProjectId, Subnet, SubnetId, VpcId};
 
 /// What a backend is made of.
 #[derive(Clone, Debug)]
@@ -26,8 +27,8 @@ pub struct NewBackend {
 /// Makes a backend; it belongs to the VPC's project.
 ///
 /// # Errors
-/// When an address is not in the VPC or is an endpoint's or the gateway's, or
-/// the members do not go with the kind.
+/// When an address is not in the VPC or is an endpoint's or the gateway's, the
+/// members do not go with the kind, or the project may not have more.
 pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend, ControlError> {
     let vpc = named_vpc(tx.state, scope, new.vpc)?;
     Backend::check_members(new.kind, &new.members)?;
@@ -53,8 +54,15 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend,
             return Err(ControlError::AddressInUse { address, owner });
         }
     }
+    refuse_another(tx.state, vpc.project)?;
     tx.put(&backend);
     Ok(backend)
+}
+
+/// Refuses what would be beyond the quota, however it is made.
+fn refuse_another(state: &State, project: ProjectId) -> Result<(), ControlError> {
+    let used = count::<Backend>(state, Scope::Project(project));
+    refuse_beyond("backends", state.quotas(Some(project)).backends, used)
 }
 
 /// What a port is made of.
@@ -73,8 +81,8 @@ pub struct NewPort {
 /// Makes a port: a backend with an address of its own in a subnet.
 ///
 /// # Errors
-/// When the subnet is not there, or the address is not a host's in it or is
-/// taken.
+/// When the subnet is not there, the address is not a host's in it or is taken,
+/// or the project may not have more.
 pub fn create_port(tx: &mut Tx<'_>, scope: Scope, new: NewPort) -> Result<Backend, ControlError> {
     let subnet = tx.state.find::<Subnet>(scope, new.subnet);
     let subnet = subnet.map_err(|_| ControlError::NoSuchNetwork { id: new.subnet.to_string() })?;
@@ -89,6 +97,7 @@ pub fn create_port(tx: &mut Tx<'_>, scope: Scope, new: NewPort) -> Result<Backen
         members: Vec::new(),
         created_at: tx.now,
     };
+    refuse_another(tx.state, subnet.project)?;
     tx.put(&backend);
     Ok(backend)
 }

@@ -1,5 +1,7 @@
 //! Connections, as the provider sees and moves them.
 
+use std::collections::BTreeSet;
+
 use super::endpoints::changeable;
 use super::error::ControlError;
 use super::index::Ages;
@@ -81,21 +83,23 @@ pub(super) fn step(tx: &mut Tx<'_>, endpoint: &Endpoint, event: Event) -> Result
 /// Changes the provider's notes on connections, all or none.
 ///
 /// # Errors
-/// When the service is not the caller's, or an endpoint not the service's or being
-/// deleted.
+/// When the service is not the caller's, or an endpoint not the service's, being
+/// deleted or named twice.
 pub fn describe(
     tx: &mut Tx<'_>,
     scope: Scope,
     service: ServiceId,
     notes: Vec<(EndpointId, Description)>,
 ) -> Result<Vec<Endpoint>, ControlError> {
-    let mut answer = Vec::new();
+    let (mut seen, mut answer) = (BTreeSet::new(), Vec::new());
     for (id, connection_description) in notes {
+        if !seen.insert(id) {
+            return Err(ControlError::GivenTwice { field: "connections", id: id.to_string() });
+        }
         find(tx.state, scope, service, id)?;
         let endpoint = changeable(tx.state, Scope::Every, id)?;
-        let endpoint = Endpoint { connection_description, updated_at: tx.now, ..endpoint.clone() };
-        tx.put(&endpoint);
-        answer.push(endpoint);
+        let endpoint = Endpoint { connection_description, ..endpoint.clone() };
+        answer.push(tx.revise(endpoint));
     }
     Ok(answer)
 }

@@ -7,6 +7,7 @@ use super::addresses::choose_address;
 use super::connections::{Acted, step};
 use super::error::ControlError;
 use super::networks::named_vpc;
+use super::quotas::refuse_beyond;
 use super::route_tables;
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Event, Refused, State as ConnectionState};
@@ -65,9 +66,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewEndpoint) -> Result<Endpoin
         refuse_without_policy(service)?;
     }
     let limit = state.quotas(Some(vpc.project)).endpoints;
-    if state.index.endpoints.visible(Scope::Project(vpc.project)).len() >= limit as usize {
-        return Err(ControlError::Quota { what: "endpoints", limit });
-    }
+    refuse_beyond("endpoints", limit, state.index.endpoints.visible(Scope::Project(vpc.project)).len())?;
     let numbers = state.next_numbers();
     let marker = free_marker(state, numbers.next_marker)?;
     let endpoint = Endpoint {
@@ -189,9 +188,7 @@ pub fn update_whitelist(
     let enabled = enabled.unwrap_or(endpoint.whitelist.is_enabled());
     let entries = entries.unwrap_or_else(|| endpoint.whitelist.entries().to_vec());
     endpoint.whitelist = Whitelist::new(enabled, entries)?;
-    endpoint.updated_at = tx.now;
-    tx.put(&endpoint);
-    Ok(endpoint)
+    Ok(tx.revise(endpoint))
 }
 
 /// Changes what a refused client gets.
@@ -200,9 +197,8 @@ pub fn update_whitelist(
 /// When the endpoint is not there or is being deleted.
 pub fn set_refusal(tx: &mut Tx<'_>, id: EndpointId, refusal: Refusal) -> Result<Endpoint, ControlError> {
     let endpoint = changeable(tx.state, Scope::Every, id)?;
-    let endpoint = Endpoint { refusal, updated_at: tx.now, ..endpoint.clone() };
-    tx.put(&endpoint);
-    Ok(endpoint)
+    let endpoint = Endpoint { refusal, ..endpoint.clone() };
+    Ok(tx.revise(endpoint))
 }
 
 /// An endpoint that may be changed: any but one on its way out.
@@ -253,9 +249,7 @@ pub fn set_route_tables(
         return Err(failed.into_iter().next().map_or(ControlError::NoRouteTables, |(_, error)| error));
     }
     endpoint.kind = EndpointKind::Gateway { route_tables: bound };
-    endpoint.updated_at = tx.now;
-    tx.put(&endpoint);
-    Ok(Bound { endpoint, failed })
+    Ok(Bound { endpoint: tx.revise(endpoint), failed })
 }
 
 /// Gives an endpoint another policy; the empty one allows everything.
@@ -274,9 +268,8 @@ pub fn set_policy(
     refuse_without_policy(
         service.ok_or_else(|| ControlError::NoSuchService { id: endpoint.service.to_string() })?,
     )?;
-    let endpoint = Endpoint { policy, updated_at: tx.now, ..endpoint.clone() };
-    tx.put(&endpoint);
-    Ok(endpoint)
+    let endpoint = Endpoint { policy, ..endpoint.clone() };
+    Ok(tx.revise(endpoint))
 }
 
 /// Names of a VPC's endpoints that carry traffic, with their addresses: what a

@@ -151,6 +151,14 @@ pub enum ControlError {
         /// The most there may be.
         limit: usize,
     },
+    /// A list that names something twice.
+    #[error("bad {field}: id {id} is given twice, each id may appear once")]
+    GivenTwice {
+        /// The list.
+        field: &'static str,
+        /// What it names twice.
+        id: String,
+    },
     /// The address is taken.
     #[error("address {address} is in use by {owner}")]
     AddressInUse {

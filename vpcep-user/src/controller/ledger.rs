@@ -110,11 +110,11 @@ impl Draft {
 }
 
 impl Ledger {
-    /// A ledger that goes on from what the store holds.
+    /// A ledger that goes on from what the store holds, and records what changes.
     ///
     /// # Errors
     /// When the store cannot be read or holds something that cannot be.
-    pub fn load(store: Arc<dyn Store>, region: &Region) -> Result<Self, LoadError> {
+    pub fn load(store: Arc<dyn Store>, region: &Region, audit: Option<AuditLog>) -> Result<Self, LoadError> {
         let state = load_state(&*store, region)?;
         Ok(Self {
             store,
@@ -122,13 +122,8 @@ impl Ledger {
             draft: Mutex::new(Draft::of(state)),
             turn: Mutex::default(),
             failure: Mutex::default(),
-            audit: None,
+            audit,
         })
-    }
-
-    /// The same ledger, which records what changes from now on.
-    pub fn with_audit(self, log: AuditLog) -> Self {
-        Self { audit: Some(log), ..self }
     }
 
     /// The audit log, if there is one.

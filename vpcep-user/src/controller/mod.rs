@@ -117,13 +117,13 @@ impl Controller {
     /// A controller of everything in `store`.
     ///
     /// The first start decides the region. VPCs that were made before there were
-    /// route tables get their default one.
+    /// route tables get their default one. `audit` has the changes, those too.
     ///
     /// # Errors
     /// When the store cannot be read or written, holds something that cannot be,
     /// or is of another region.
-    pub fn load(store: Arc<dyn Store>, region: Region) -> Result<Self, LoadError> {
-        let ledger = Ledger::load(store, &region)?;
+    pub fn load(store: Arc<dyn Store>, region: Region, audit: Option<AuditLog>) -> Result<Self, LoadError> {
+        let ledger = Ledger::load(store, &region, audit)?;
         match ledger.state().home.get(HomeId) {
             Some(Home { region: kept }) if *kept == region => {}
             Some(Home { region: kept }) => {
@@ -141,12 +141,6 @@ impl Controller {
             Ok(())
         })?;
         Ok(Self { ledger, passes: watch::Sender::new(Passes::default()) })
-    }
-
-    /// The same controller, which records what changes from now on.
-    #[must_use]
-    pub fn with_audit(self, log: AuditLog) -> Self {
-        Self { ledger: self.ledger.with_audit(log), ..self }
     }
 
     /// The same controller, with names of endpoints ending in `domain`.

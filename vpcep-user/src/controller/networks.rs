@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::error::ControlError;
+use super::quotas::{count, refuse_beyond};
 use super::route_tables;
 use super::state::{Scope, State, Tx};
 use crate::model::{
@@ -25,15 +26,19 @@ pub struct NewVpc {
 /// Makes a VPC, and its default route table. Other VPCs may have the same range.
 ///
 /// # Errors
-/// When the range overlaps one that no VPC may have, or no number is left.
+/// When the range overlaps one that no VPC may have, the project may not have
+/// more, or no number is left.
 pub fn create_vpc(tx: &mut Tx<'_>, scope: Scope, new: NewVpc) -> Result<Vpc, ControlError> {
     refuse_reserved(new.cidr)?;
+    let project = scope.own_project();
+    let used = count::<Vpc>(tx.state, Scope::Project(project));
+    refuse_beyond("vpcs", tx.state.quotas(Some(project)).vpcs, used)?;
     let numbers = tx.state.next_numbers();
     let number = free_vpc_number(tx.state, numbers.next_vpc)?;
     let id = VpcId::random();
     let vpc = Vpc {
         id,
-        project: scope.own_project(),
+        project,
         name: new.name.unwrap_or_else(|| Name::of("vpc", id.as_u128())),
         cidr: new.cidr,
         number,
@@ -61,9 +66,7 @@ pub fn update_vpc(
     let mut vpc = tx.state.find::<Vpc>(scope, id)?.clone();
     vpc.name = name.unwrap_or(vpc.name);
     vpc.description = description.unwrap_or(vpc.description);
-    vpc.updated_at = tx.now;
-    tx.put(&vpc);
-    Ok(vpc)
+    Ok(tx.revise(vpc))
 }
 
 /// The first number from `next` on that no VPC has. Numbers rise and wrap
@@ -171,7 +174,7 @@ pub struct NewSubnet {
 ///
 /// # Errors
 /// When the range is not inside the VPC's or overlaps another subnet of it, or
-/// the router is not in the range.
+/// the router is not in the range, or the project may not have more.
 pub fn create_subnet(tx: &mut Tx<'_>, scope: Scope, new: NewSubnet) -> Result<Subnet, ControlError> {
     let NewSubnet { vpc, name, cidr, gateway, dhcp_enabled, dns, availability_zone, description } = new;
     let vpc = named_vpc(tx.state, scope, vpc)?;
@@ -186,6 +189,8 @@ pub fn create_subnet(tx: &mut Tx<'_>, scope: Scope, new: NewSubnet) -> Result<Su
     if let Some(address) = gateway.filter(|address| !cidr.is_host(*address)) {
         return Err(ControlError::AddressOutside { field: "gateway_ip", address, network: cidr });
     }
+    let used = count::<Subnet>(tx.state, Scope::Project(vpc.project));
+    refuse_beyond("subnets", tx.state.quotas(Some(vpc.project)).subnets, used)?;
     let subnet = Subnet {
         id: SubnetId::random(),
         vpc: vpc.id,
@@ -233,9 +238,7 @@ pub fn update_subnet(
     subnet.dhcp_enabled = dhcp_enabled.unwrap_or(subnet.dhcp_enabled);
     subnet.dns = dns.unwrap_or(subnet.dns);
     subnet.description = description.unwrap_or(subnet.description);
-    subnet.updated_at = tx.now;
-    tx.put(&subnet);
-    Ok(subnet)
+    Ok(tx.revise(subnet))
 }
 
 /// Deletes a subnet.

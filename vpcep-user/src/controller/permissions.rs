@@ -3,9 +3,7 @@
 use super::error::ControlError;
 use super::services::changeable;
 use super::state::{Scope, Tx};
-use crate::model::{
-    Description, MAX_PERMISSIONS, Permission, PermissionEntry, PermissionId, Service, ServiceId,
-};
+use crate::model::{Description, MAX_PERMISSIONS, Permission, PermissionEntry, PermissionId, ServiceId};
 
 /// Adds permissions and answers the entries now there for them, in the order
 /// given. One that is there already is left as it is.
@@ -36,7 +34,7 @@ pub fn add(
     if count > MAX_PERMISSIONS {
         return Err(ControlError::TooManyPermissions { count, limit: MAX_PERMISSIONS });
     }
-    save(tx, service);
+    tx.revise(service);
     Ok(answer)
 }
 
@@ -54,7 +52,7 @@ pub fn remove(
     let mut service = changeable(tx.state, scope, id)?.clone();
     let is_named = |entry: &PermissionEntry| permissions.iter().any(|p| p.says_the_same(&entry.permission));
     service.permissions.retain(|entry| !is_named(entry));
-    save(tx, service);
+    tx.revise(service);
     Ok(())
 }
 
@@ -74,7 +72,7 @@ pub fn remove_by_id(
     }
     let (removed, kept) = service.permissions.into_iter().partition(|entry| ids.contains(&entry.id));
     service.permissions = kept;
-    save(tx, service);
+    tx.revise(service);
     Ok(removed)
 }
 
@@ -95,12 +93,6 @@ pub fn describe(
         entry.ok_or_else(|| ControlError::NotFound { kind: "permission", id: permission.to_string() })?;
     entry.description = description;
     let answer = entry.clone();
-    save(tx, service);
+    tx.revise(service);
     Ok(answer)
-}
-
-fn save(tx: &mut Tx<'_>, service: Service) {
-    if tx.state.services.get(service.id) != Some(&service) {
-        tx.put(&Service { updated_at: tx.now, ..service });
-    }
 }

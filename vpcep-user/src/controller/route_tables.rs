@@ -98,9 +98,7 @@ pub fn associate(
         table.subnets.retain(|subnet| !loses.contains(subnet));
         table.subnets.extend(gains);
     }
-    table.updated_at = tx.now;
-    tx.put(&table);
-    Ok(table)
+    Ok(tx.revise(table))
 }
 
 fn check_subnets(state: &State, vpc: VpcId, subnets: &BTreeSet<SubnetId>) -> Result<(), ControlError> {

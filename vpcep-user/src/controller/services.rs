@@ -2,6 +2,7 @@
 
 use super::error::ControlError;
 use super::networks::{named_vpc, refuse_reserved};
+use super::quotas::refuse_beyond;
 use super::route_tables::check_routes;
 use super::state::{Scope, State, Tx};
 use crate::model::connection::{Event, Step};
@@ -73,9 +74,8 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         }
     }
     let limit = state.quotas(Some(vpc.project)).services;
-    if state.index.services.visible(Scope::Project(vpc.project)).len() >= limit as usize {
-        return Err(ControlError::Quota { what: "endpoint services", limit });
-    }
+    let used = state.index.services.visible(Scope::Project(vpc.project)).len();
+    refuse_beyond("endpoint services", limit, used)?;
     let service = Service {
         id: ServiceId::random(),
         project: vpc.project,
@@ -159,9 +159,7 @@ pub fn update(
     service.approval_enabled = approval_enabled.unwrap_or(service.approval_enabled);
     service.name = name.or(service.name);
     service.description = description.unwrap_or(service.description);
-    service.updated_at = tx.now;
-    tx.put(&service);
-    Ok(service)
+    Ok(tx.revise(service))
 }
 
 /// What an interface service offers after a change of its backend or ports.

@@ -142,6 +142,28 @@ where
     fn ages(index: &Index) -> &ByAge<Self::Id>;
 }
 
+/// A kind of object that knows when it last changed.
+pub trait Dated: Tabled + Clone + PartialEq
+where
+    Self::Id: Send,
+{
+    /// It, changed at this time.
+    #[must_use]
+    fn changed_at(self, now: Timestamp) -> Self;
+}
+
+macro_rules! dated {
+    ($($type:ident)*) => {
+        $(impl Dated for $type {
+            fn changed_at(self, now: Timestamp) -> Self {
+                Self { updated_at: now, ..self }
+            }
+        })*
+    };
+}
+
+dated!(Vpc Subnet RouteTable Service Endpoint);
+
 impl Listed for Service {
     fn updated_at(&self) -> Timestamp {
         self.updated_at
@@ -378,6 +400,20 @@ impl<'a> Tx<'a> {
         self.stage(id, Some(object), Box::new(apply));
     }
 
+    /// Replaces an object that the operation has not touched yet, and notes the time;
+    /// does nothing when it is as it was. Answers the object as it is now.
+    pub fn revise<T: Dated>(&mut self, object: T) -> T
+    where
+        T::Id: Send,
+    {
+        if T::table(self.state).get(object.id()) == Some(&object) {
+            return object;
+        }
+        let object = object.changed_at(self.now);
+        self.put(&object);
+        object
+    }
+
     /// Removes an object.
     pub fn delete<T: Tabled>(&mut self, id: T::Id)
     where
@@ -400,7 +436,7 @@ impl<'a> Tx<'a> {
             expected: before.map(|row| row.version),
             value: after.map(record::encode),
         };
-        let change = audited(before.map(|row| &row.value), after);
+        let change = audited(self.state, before.map(|row| &row.value), after);
         self.staged.insert(key, Staged { write, apply, change });
     }
 
@@ -418,8 +454,9 @@ impl<'a> Tx<'a> {
 }
 
 /// What the audit log has of a change; nothing when the kind is bookkeeping, or
-/// what never was is removed.
-fn audited<T: Tabled>(before: Option<&T>, after: Option<&T>) -> Option<Change>
+/// what never was is removed. What a user holds is shown with the user's domain, by
+/// which an account's records are found when the user is long gone.
+fn audited<T: Tabled>(state: &State, before: Option<&T>, after: Option<&T>) -> Option<Change>
 where
     T::Id: Send,
 {
@@ -429,7 +466,14 @@ where
         (Some(_), Some(_)) => Action::Update,
         (Some(_), None) => Action::Delete,
     };
-    let (before, after) = (before.and_then(T::audited), after.and_then(T::audited));
+    let view = |object: &T| {
+        let mut form = object.audited()?;
+        if let Some(user) = object.holder().and_then(|id| state.users.get(id)) {
+            form["domain"] = user.domain.to_string().into();
+        }
+        Some(form)
+    };
+    let (before, after) = (before.and_then(view), after.and_then(view));
     (before.is_some() || after.is_some()).then(|| Change { action, kind: T::KIND.into(), id, before, after })
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ControlError;
-use super::state::{Listed, Scope, State, Tx};
+use super::state::{Dated, Listed, Scope, State, Tx};
 use super::{endpoints, services};
-use crate::model::{Endpoint, EndpointId, Service, ServiceId, TagQuery, TagRemoval, Tags, Timestamp};
+use crate::model::{Endpoint, EndpointId, Service, ServiceId, TagQuery, TagRemoval, Tags};
 
 /// A kind of object that has tags.
-pub trait Tagged: Listed + Clone
+pub trait Tagged: Listed + Dated
 where
     Self::Id: Send,
 {
@@ -16,7 +16,7 @@ where
     fn tags(&self) -> &Tags;
     /// It with other tags.
     #[must_use]
-    fn tagged(self, tags: Tags, now: Timestamp) -> Self;
+    fn tagged(self, tags: Tags) -> Self;
     /// What people call it; its id when it has no name.
     fn name(&self, state: &State) -> String;
     /// The object of this id, when it may be changed.
@@ -30,8 +30,8 @@ impl Tagged for Service {
     fn tags(&self) -> &Tags {
         &self.tags
     }
-    fn tagged(self, tags: Tags, now: Timestamp) -> Self {
-        Self { tags, updated_at: now, ..self }
+    fn tagged(self, tags: Tags) -> Self {
+        Self { tags, ..self }
     }
     fn name(&self, state: &State) -> String {
         state.full_name(self).to_string()
@@ -45,8 +45,8 @@ impl Tagged for Endpoint {
     fn tags(&self) -> &Tags {
         &self.tags
     }
-    fn tagged(self, tags: Tags, now: Timestamp) -> Self {
-        Self { tags, updated_at: now, ..self }
+    fn tagged(self, tags: Tags) -> Self {
+        Self { tags, ..self }
     }
     fn name(&self, _: &State) -> String {
         self.id.to_string()
@@ -66,7 +66,7 @@ where
 {
     let object = T::changeable(tx.state, scope, id)?;
     let tags = object.tags().clone().with(tags)?;
-    save(tx, object, tags);
+    tx.revise(object.clone().tagged(tags));
     Ok(())
 }
 
@@ -85,17 +85,8 @@ where
 {
     let object = T::changeable(tx.state, scope, id)?;
     let tags = object.tags().clone().without(removals);
-    save(tx, object, tags);
+    tx.revise(object.clone().tagged(tags));
     Ok(())
-}
-
-fn save<T: Tagged>(tx: &mut Tx<'_>, object: &T, tags: Tags)
-where
-    T::Id: Send,
-{
-    if tags != *object.tags() {
-        tx.put(&object.clone().tagged(tags, tx.now));
-    }
 }
 
 /// Every key that is in use, with its values.

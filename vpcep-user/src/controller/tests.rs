@@ -52,7 +52,7 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-        let controller = Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
+        let controller = Controller::load(Arc::clone(&store), "r".parse().unwrap(), None).unwrap();
         let vpc = Self::vpc_on(&controller);
         let new = new_subnet(vpc.id, "10.0.0.0/24");
         let subnet = controller.write(|tx| networks::create_subnet(tx, ALL, new)).unwrap().value;
@@ -211,7 +211,7 @@ fn the_index_kept_through_changes_is_the_one_made_at_a_start() {
     bench.pass();
     bench.controller.write(|tx| endpoints::delete(tx, ALL, endpoints[1].id)).unwrap();
     bench.pass();
-    let again = Controller::load(Arc::clone(&bench.store), "r".parse().unwrap()).unwrap();
+    let again = Controller::load(Arc::clone(&bench.store), "r".parse().unwrap(), None).unwrap();
     again.read(|loaded| {
         bench.controller.read(|kept| assert_eq!(kept.index, loaded.index));
         assert_eq!(loaded.endpoints_of(bench.service.id).count(), 2);
@@ -266,7 +266,7 @@ fn a_store_that_failed_is_opened_again_by_the_next_write_and_read_anew() {
         fails: AtomicBool::new(false),
         full: AtomicBool::new(false),
     });
-    let controller = Controller::load(store.clone(), "r".parse().unwrap()).unwrap();
+    let controller = Controller::load(store.clone(), "r".parse().unwrap(), None).unwrap();
     let make = || controller.write(|tx| networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/16")));
     assert_eq!(controller.store_error(), None);
     for (full, vpcs) in [(false, 2), (true, 3)] {
@@ -292,7 +292,7 @@ fn a_store_that_failed_is_opened_again_by_the_next_write_and_read_anew() {
 fn the_first_start_decides_the_region() {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-    let load = |region: &str| Controller::load(Arc::clone(&store), region.parse().unwrap()).map(drop);
+    let load = |region: &str| Controller::load(Arc::clone(&store), region.parse().unwrap(), None).map(drop);
     load("eu-de").unwrap();
     load("eu-de").unwrap();
     let refused = load("eu-nl").unwrap_err().to_string();
@@ -342,7 +342,7 @@ fn a_refused_operation_changes_nothing() {
 fn a_write_by_somebody_else_is_a_conflict_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-    let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap()).unwrap();
+    let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap(), None).unwrap();
     let (one, other) = (load(), load());
     Bench::vpc_on(&one);
     let conflict = other.write(|tx| networks::create_vpc(tx, ALL, new_vpc("10.0.0.0/16")));

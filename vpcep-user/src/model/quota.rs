@@ -9,11 +9,17 @@ pub struct Quotas {
     pub endpoints: u32,
     /// Most concurrent connections of each endpoint.
     pub connections: u32,
+    /// Most VPCs.
+    pub vpcs: u32,
+    /// Most subnets, of all VPCs together.
+    pub subnets: u32,
+    /// Most backends, which are the ports.
+    pub backends: u32,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { services: 20, endpoints: 50, connections: 3000 }
+        Self { services: 20, endpoints: 50, connections: 3000, vpcs: 50, subnets: 200, backends: 500 }
     }
 }
 
@@ -27,6 +33,12 @@ pub struct QuotaChange {
     pub endpoints: Option<u32>,
     /// Most concurrent connections of each endpoint, when set.
     pub connections: Option<u32>,
+    /// Most VPCs, when set.
+    pub vpcs: Option<u32>,
+    /// Most subnets, when set.
+    pub subnets: Option<u32>,
+    /// Most backends, when set.
+    pub backends: Option<u32>,
 }
 
 impl QuotaChange {
@@ -37,6 +49,9 @@ impl QuotaChange {
             services: self.services.unwrap_or(base.services),
             endpoints: self.endpoints.unwrap_or(base.endpoints),
             connections: self.connections.unwrap_or(base.connections),
+            vpcs: self.vpcs.unwrap_or(base.vpcs),
+            subnets: self.subnets.unwrap_or(base.subnets),
+            backends: self.backends.unwrap_or(base.backends),
         }
     }
 
@@ -47,6 +62,9 @@ impl QuotaChange {
             services: later.services.or(self.services),
             endpoints: later.endpoints.or(self.endpoints),
             connections: later.connections.or(self.connections),
+            vpcs: later.vpcs.or(self.vpcs),
+            subnets: later.subnets.or(self.subnets),
+            backends: later.backends.or(self.backends),
         }
     }
 }
@@ -57,9 +75,9 @@ mod tests {
 
     #[test]
     fn what_is_not_set_keeps_its_value() {
-        let first = QuotaChange { services: Some(1), ..QuotaChange::default() };
-        let second = QuotaChange { endpoints: Some(2), ..QuotaChange::default() };
+        let first = QuotaChange { services: Some(1), vpcs: Some(4), ..QuotaChange::default() };
+        let second = QuotaChange { endpoints: Some(2), vpcs: Some(3), ..QuotaChange::default() };
         let quotas = first.with(second).over(Quotas::default());
-        assert_eq!(quotas, Quotas { services: 1, endpoints: 2, connections: 3000 });
+        assert_eq!(quotas, Quotas { services: 1, endpoints: 2, vpcs: 3, ..Quotas::default() });
     }
 }

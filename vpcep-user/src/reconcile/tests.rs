@@ -18,7 +18,7 @@ struct Loop {
 fn start() -> Loop {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-    let controller = Arc::new(Controller::load(store, "r".parse().unwrap()).unwrap());
+    let controller = Arc::new(Controller::load(store, "r".parse().unwrap(), None).unwrap());
     let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
         owner: 0,
         kind: DatapathKind::None,

@@ -5,13 +5,32 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tracing::Dispatch;
-use tracing::subscriber::NoSubscriber;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::World;
 
 /// A log in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// One that has what this thread logs at info until the guards are dropped.
+    fn of_thread() -> (Self, (Dispatch, DefaultGuard)) {
+        // With one subscriber alone tracing asks the thread that comes to a line first, which is
+        // another test's, whether anybody wants it.
+        let second = Dispatch::new(NoSubscriber::default());
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        (log, (second, tracing::subscriber::set_default(subscriber)))
+    }
+
+    /// What it has since the last look.
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -27,13 +46,7 @@ async fn a_change_leaves_a_line_of_who_did_what_and_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());
     let (operator, me) = (world.operator(), world.account("me").await);
-    // With one subscriber alone tracing asks the thread that comes to a line first, which is
-    // another test's, whether anybody wants it.
-    let _second = Dispatch::new(NoSubscriber::default());
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guards) = Log::of_thread();
     let vpc = json!({"vpc": {"name": "v", "cidr": "10.0.0.0/24"}});
     let operators = "/operator/v1/accounts";
     // Who calls, what, and what the line says of it; none for a question.
@@ -46,9 +59,9 @@ async fn a_change_leaves_a_line_of_who_did_what_and_no_secret() {
         (&me, "GET", "/v1/{p}/vpcs", Value::Null, None),
     ];
     for (client, method, path, body, line) in cases {
-        log.0.lock().unwrap().clear();
+        log.take();
         let (_, answer) = client.call(method, path, body).await;
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.take();
         let found: Vec<_> = text.lines().filter(|line| line.contains(" method=")).collect();
         let Some((caller, status)) = line else {
             assert!(found.is_empty(), "{method} {path}: {text}");
@@ -70,6 +83,28 @@ async fn a_change_leaves_a_line_of_who_did_what_and_no_secret() {
         for secret in secrets.into_iter().flatten() {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
+    }
+}
+
+/// Whoever could reach the port wrote a line for each POST.
+#[tokio::test]
+async fn refusals_fill_neither_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, stranger, me) = (world.operator(), world.stranger(None), world.account("me").await);
+    let (log, _guards) = Log::of_thread();
+    for (client, caller) in [(&stranger, "unknown"), (&me, "me@me")] {
+        let before = recorded(&operator, "limit=1000").await.len();
+        log.take();
+        // Both limits are of a minute, and the clock may come to the next one meanwhile.
+        for _ in 0..200 {
+            client.call("POST", "/v1/{p}/vpcs", json!({})).await;
+        }
+        let line = format!("caller=\"{caller}\"");
+        let lines = log.take().lines().filter(|text| text.contains(&line)).count();
+        let records = recorded(&operator, "limit=1000").await.len() - before;
+        assert!((60..=120).contains(&lines), "{caller}: {lines} lines");
+        assert_eq!(records, lines, "{caller}");
     }
 }
 
@@ -197,6 +232,16 @@ async fn the_audit_log_is_the_operators_and_its_query_is_checked() {
     for named in ["me", &me.project, &me.domain] {
         assert_eq!(recorded(&operator, &format!("account={named}")).await.len(), 2, "{named}");
     }
+    // What is about its keys and tokens too, whoever did it and whose user is gone.
+    let user = json!({"account": "me", "name": "bob"});
+    let bob = super::id(&operator.ok("POST", "/operator/v1/users", user).await);
+    let key = json!({"credential": {"user_id": bob}});
+    let (status, key) = operator.call("POST", "/v3.0/OS-CREDENTIAL/credentials", key).await;
+    assert_eq!(status, 201, "{key}");
+    operator.ok("DELETE", &format!("/operator/v1/users/{bob}"), Value::Null).await;
+    let made = recorded(&operator, "account=me").await;
+    let kinds: Vec<_> = made[2..].iter().map(|record| record["changes"][0]["kind"].clone()).collect();
+    assert_eq!(kinds, ["user", "access key", "access key"]);
     // The operator's own account is one too, and a word of paths that is a name is the account's.
     operator.vpc("10.1.0.0/24").await;
     world.account("vpcs").await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Client, ENDPOINTS, SERVICES, World, id, with};
 
 /// A public gateway service that takes policies, of the operator's.
-async fn gateway(operator: &Client, prefix: &str) -> Value {
+pub async fn gateway(operator: &Client, prefix: &str) -> Value {
     let vpc = operator.vpc("172.16.0.0/16").await;
     let body = json!({
         "vpc_id": vpc, "service_type": "gateway", "service_name": "obs", "prefixes": [prefix],

@@ -280,3 +280,29 @@ async fn roles_do_not_depend_on_how_the_user_is_known() {
         assert_eq!(status, expected, "{method} {path}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_proof_that_is_there_twice_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("acme-one").await;
+    let token = me.token.as_deref().unwrap();
+    for (name, values, expected) in [
+        ("X-Auth-Token", &[token][..], 200),
+        ("X-Auth-Token", &[token, token], 401),
+        ("X-Auth-Token", &["other", token], 401),
+        ("Authorization", &["SDK-HMAC-SHA256 x", "SDK-HMAC-SHA256 x"], 401),
+    ] {
+        // The socket takes whoever shows nothing for the operator, not whoever shows too much.
+        for client in [world.stranger(None), world.operator()] {
+            let request = Request::get(format!("/v1/{}/vpcs", me.project));
+            let request = values.iter().fold(request, |request, value| request.header(name, *value));
+            let (status, answer) = client.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(status, expected, "{values:?}: {answer}");
+            if expected == 401 {
+                let message = format!("the header {name} is in the request more than once: expected one");
+                assert_eq!(answer["error_msg"], message);
+            }
+        }
+    }
+}

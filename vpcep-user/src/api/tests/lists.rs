@@ -145,8 +145,18 @@ async fn provider_and_consumer_each_keep_their_own_note() {
     let service = me.service(true).await;
     let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
     let notes = json!({"connections": [{"id": endpoint, "description": "customer 7"}]});
-    let answer = me.ok("PUT", &format!("{SERVICES}/{service}/connections/description"), notes).await;
+    let path = format!("{SERVICES}/{service}/connections/description");
+    let answer = me.ok("PUT", &path, notes).await;
     assert_eq!(answer["connections"][0]["description"], "customer 7");
+    let note = |text: &str| json!({"id": endpoint, "description": text});
+    let twice = json!({"connections": [note("customer 8"), note("customer 9")]});
+    let (status, refused) = me.call("PUT", &path, twice).await;
+    let message = format!("bad connections: id {endpoint} is given twice, each id may appear once");
+    assert_eq!((status, &refused["error_msg"]), (400, &json!(message)));
+    assert_eq!(
+        me.get(&format!("{SERVICES}/{service}/connections")).await["connections"],
+        answer["connections"]
+    );
     assert_eq!(me.show_endpoint(&endpoint).await["description"], "");
 }
 

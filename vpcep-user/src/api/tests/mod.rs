@@ -14,6 +14,7 @@ mod properties;
 mod refusals;
 mod scenarios;
 mod tagging;
+mod unchanged;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl World {
     pub fn open(dir: &Path) -> Self {
         let store = EmbeddedStore::open(dir).unwrap();
         let audit = AuditLog::open(dir, Retention { max_bytes: 1 << 20, files: 1 }).unwrap();
-        let controller = Controller::load(Arc::new(store), "eu".parse().unwrap()).unwrap().with_audit(audit);
+        let controller = Controller::load(Arc::new(store), "eu".parse().unwrap(), Some(audit)).unwrap();
         let controller = Arc::new(controller);
         let datapath = Arc::new(FakeDatapath::new(&DatapathSettings {
             owner: 0,

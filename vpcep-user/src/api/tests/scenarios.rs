@@ -228,7 +228,7 @@ async fn limits_the_operator_sets_are_shown_and_reach_the_data_plane() {
             .map(|r| r["quota"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(quotas(&answer), [20, 1, 9]);
+    assert_eq!(quotas(&answer), [20, 1, 9, 50, 200, 500]);
     let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
     me.settle().await;
     assert_eq!(world.datapath.desired().endpoints[&endpoint.parse().unwrap()].connection_limit, 9);
@@ -244,4 +244,42 @@ async fn limits_the_operator_sets_are_shown_and_reach_the_data_plane() {
     assert_eq!(quotas(&connections), [9]);
     let body = json!({"endpoint_service_id": service, "vpc_id": vpc, "subnet_id": subnet});
     assert_eq!(me.refused("POST", ENDPOINTS, body).await, (400, "1018".into()));
+}
+
+#[tokio::test]
+async fn what_networks_are_made_of_is_limited_per_project() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let (operator, me, other) = (world.operator(), world.account("me").await, world.account("other").await);
+    let default = me.vpc("10.0.0.0/24").await;
+    let network = me.subnet(&default, "10.0.0.0/28").await;
+    let vpc = |_| json!({"vpc": {"cidr": "10.0.0.0/24"}});
+    let subnet =
+        |n| json!({"subnet": {"name": "s", "vpc_id": default, "cidr": format!("10.0.0.{}/28", 16 * n)}});
+    let backend =
+        |_| json!({"backend": {"name": "b", "vpc_id": default, "type": "VM", "address": "10.0.0.9"}});
+    let port = |_| json!({"port": {"network_id": network}});
+    // What is limited, the default, where one is made, its nth body, and how many there are before.
+    type Body<'a> = &'a dyn Fn(u32) -> Value;
+    let cases: [(&str, u32, &str, Body<'_>, u32); 4] = [
+        ("vpc", 50, "vpcs", &vpc, 1),
+        ("subnet", 200, "subnets", &subnet, 1),
+        ("port", 500, "backends", &backend, 0),
+        ("port", 2, "ports", &port, 2),
+    ];
+    for (kind, default, plural, body, before) in cases {
+        let path = format!("/v1/{{p}}/{plural}");
+        let shown = format!("/v1/{{p}}/quotas?type={kind}");
+        let row = |used: u32, quota: u32| json!([{"type": kind, "used": used, "quota": quota}]);
+        assert_eq!(me.get(&shown).await["quotas"]["resources"], row(before, default), "{plural}");
+        for (limit, number) in [(before + 1, 1), (before + 2, 2)] {
+            let own = json!({"project_id": me.project, "quotas": {kind: limit}});
+            operator.ok("PUT", "/operator/v1/quotas", own).await;
+            me.ok("POST", &path, body(number)).await;
+            let refused = me.refused("POST", &path, body(3)).await;
+            assert_eq!(refused, (400, "1018".into()), "{plural} beyond {limit}");
+            assert_eq!(me.get(&shown).await["quotas"]["resources"], row(limit, limit), "{plural}");
+        }
+    }
+    other.vpc("10.0.0.0/24").await;
 }

@@ -74,7 +74,7 @@ fn values_of_another_form_are_refused() {
         "endpoint",
         "endpoint=",
         "endpoint=-1",
-        "vpc=5",
+        "backend=5",
         "endpoint=1.5",
         "endpoint=4294967296",
     ]);

@@ -30,7 +30,7 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-        let controller = Controller::load(store, "r".parse().unwrap()).unwrap();
+        let controller = Controller::load(store, "r".parse().unwrap(), None).unwrap();
         Self { dir, vault: Vault::with_key(&[1; 32]), controller }
     }
 
@@ -214,7 +214,7 @@ fn an_account_of_version_0_1_becomes_one_with_a_user_a_sealed_key_and_a_token_th
     let Bench { dir, vault, controller } = Bench::new();
     drop(controller);
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
-    let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap());
+    let load = || Controller::load(Arc::clone(&store), "r".parse().unwrap(), None);
     let (domain, project) = (DomainId::from_u128(1), ProjectId::from_u128(2));
     let bytes: Vec<u8> = TokenHash::of("old token").as_bytes().to_vec();
     // As version 0.1.0 wrote it.

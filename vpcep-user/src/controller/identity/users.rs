@@ -73,7 +73,8 @@ pub struct UserChange {
 /// When it is not there, or the role is not one of its domain.
 pub fn update(tx: &mut Tx<'_>, id: UserId, change: UserChange) -> Result<User, ControlError> {
     let UserChange { role, password } = change;
-    let mut user = find(tx.state, id)?.clone();
+    let before = find(tx.state, id)?;
+    let mut user = before.clone();
     if let Some(role) = role {
         check_role(user.domain, role)?;
         user.role = role;
@@ -82,7 +83,9 @@ pub fn update(tx: &mut Tx<'_>, id: UserId, change: UserChange) -> Result<User, C
         user.password = password;
         tokens::revoke_of_user(tx, id);
     }
-    tx.put(&user);
+    if user != *before {
+        tx.put(&user);
+    }
     Ok(user)
 }
 

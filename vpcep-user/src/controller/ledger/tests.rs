@@ -76,7 +76,7 @@ impl Gate {
         let ((arrived, at_gate), (verdicts, told)) = (channel(), channel());
         let store = EmbeddedStore::open(dir.path()).unwrap();
         let store = GatedStore { store, arrived: Mutex::new(arrived), verdicts: Mutex::new(told) };
-        let ledger = Ledger::load(Arc::new(store), &"r".parse().unwrap()).unwrap();
+        let ledger = Ledger::load(Arc::new(store), &"r".parse().unwrap(), None).unwrap();
         Self { ledger, arrived: Mutex::new(at_gate), verdicts, _dir: dir }
     }
 

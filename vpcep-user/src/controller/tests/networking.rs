@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::audit::{Query, Retention};
 use crate::controller::backends::NewPort;
 use crate::controller::route_tables::{self, NewRouteTable};
 use crate::model::{RouteTable, RouteTableId, SubnetId};
@@ -33,11 +34,17 @@ fn vpcs_of_an_older_database_get_their_default_route_table_once() {
     let remove = Write { key: RouteTable::key(table), expected: Some(1), value: None };
     let version = bench.store.get(&remove.key).unwrap().unwrap().version;
     bench.store.commit(&[Write { expected: Some(version), ..remove }]).unwrap();
-    let load = || Controller::load(Arc::clone(&bench.store), "r".parse().unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let audit = || AuditLog::open(dir.path(), Retention { max_bytes: 1 << 20, files: 1 }).unwrap();
+    let load = || Controller::load(Arc::clone(&bench.store), "r".parse().unwrap(), Some(audit())).unwrap();
     let made = load().read(|state| route_tables::default_of(state, bench.subnet.vpc).cloned()).unwrap();
     assert!(made.is_default && made.id != table);
     let again = load().read(|state| state.route_tables.iter().map(|t| t.id).collect::<Vec<_>>());
     assert_eq!(again, [made.id]);
+    let records = audit().find(&Query { limit: 9, ..Query::default() }).unwrap().records;
+    let [record] = &records[..] else { panic!("one line: {records:?}") };
+    assert_eq!((&record.author, record.unrecorded), (&Author::vpcepd(), None));
+    assert_eq!((&*record.changes[0].kind, &record.changes[0].id), ("route table", &made.id.to_string()));
 }
 
 #[test]

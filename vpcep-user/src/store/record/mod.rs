@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Record;
-use crate::model::{ModelError, ProjectId, QuotaChange, Region};
+use crate::model::{ModelError, ProjectId, QuotaChange, Region, UserId};
 
 /// An object that is kept under a key of its own.
 pub trait Stored: Sized {
@@ -51,6 +51,12 @@ pub trait Stored: Sized {
     /// secrets, a view of its own for others, nothing for bookkeeping. There is no
     /// default, so that every kind says which it is.
     fn audited(&self) -> Option<Value>;
+
+    /// The user this belongs to, for kinds that do not say themselves of which
+    /// account they are.
+    fn holder(&self) -> Option<UserId> {
+        None
+    }
 
     /// What the audit log calls this object; another name where the id comes from
     /// a secret.

@@ -68,6 +68,12 @@ pub struct QuotaForm {
     services: Option<u32>,
     endpoints: Option<u32>,
     connections: Option<u32>,
+    #[serde(default)]
+    vpcs: Option<u32>,
+    #[serde(default)]
+    subnets: Option<u32>,
+    #[serde(default)]
+    backends: Option<u32>,
 }
 
 /// Whose limits: one project's, or everyone's.
@@ -85,7 +91,9 @@ impl fmt::Display for QuotaId {
 
 impl Stored for QuotaRecord {
     const PREFIX: &'static str = "quotas/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    // 1 had no limits of networks.
+    const OLDEST: u32 = 1;
     type Form = QuotaForm;
     type Id = QuotaId;
 
@@ -100,8 +108,10 @@ impl Stored for QuotaRecord {
 
 impl From<&QuotaRecord> for QuotaForm {
     fn from(record: &QuotaRecord) -> Self {
-        let QuotaRecord { project, change: QuotaChange { services, endpoints, connections } } = *record;
-        Self { project: project.map(|id| id.to_string()), services, endpoints, connections }
+        let QuotaRecord { project, change } = *record;
+        let QuotaChange { services, endpoints, connections, vpcs, subnets, backends } = change;
+        let project = project.map(|id| id.to_string());
+        Self { project, services, endpoints, connections, vpcs, subnets, backends }
     }
 }
 
@@ -109,9 +119,10 @@ impl TryFrom<QuotaForm> for QuotaRecord {
     type Error = ModelError;
 
     fn try_from(form: QuotaForm) -> Result<Self, ModelError> {
-        let QuotaForm { project, services, endpoints, connections } = form;
+        let QuotaForm { project, services, endpoints, connections, vpcs, subnets, backends } = form;
         let project = project.map(|id| id.parse()).transpose()?;
-        Ok(Self { project, change: QuotaChange { services, endpoints, connections } })
+        let change = QuotaChange { services, endpoints, connections, vpcs, subnets, backends };
+        Ok(Self { project, change })
     }
 }
 

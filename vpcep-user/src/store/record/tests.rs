@@ -117,7 +117,8 @@ fn networks_and_owners_come_back_as_they_were_stored() {
         name: Name::new("name", "a").unwrap(),
         created_at: Timestamp::ZERO,
     });
-    kept(QuotaRecord { project: None, change: QuotaChange { services: Some(1), ..QuotaChange::default() } });
+    let change = QuotaChange { services: Some(1), backends: Some(0), ..QuotaChange::default() };
+    kept(QuotaRecord { project: None, change });
     kept(Numbers { next_vpc: 3, next_marker: 4 });
 }
 
@@ -270,6 +271,12 @@ fn records_of_version_0_1_0_lose_nothing() {
         ..endpoint(State::Accepted)
     };
     assert_eq!(old, expected);
+
+    let old = read::<QuotaRecord>(
+        r#"{"schema":1,"object":{"project":null,"services":3,"endpoints":null,"connections":9}}"#,
+    );
+    let change = QuotaChange { services: Some(3), connections: Some(9), ..QuotaChange::default() };
+    assert_eq!(old, QuotaRecord { project: None, change });
 }
 
 #[test]

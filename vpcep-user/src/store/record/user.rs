@@ -103,6 +103,10 @@ impl Stored for AccessKey {
             "created_at": created_at.as_micros(),
         }))
     }
+
+    fn holder(&self) -> Option<UserId> {
+        Some(self.user)
+    }
 }
 
 impl From<&AccessKey> for AccessKeyForm {
@@ -160,6 +164,10 @@ impl Stored for Token {
             "issued_at": issued_at.as_micros(),
             "expires_at": expires_at.as_micros(),
         }))
+    }
+
+    fn holder(&self) -> Option<UserId> {
+        Some(self.user)
     }
 
     /// The beginning of the hash: enough to tell tokens apart.

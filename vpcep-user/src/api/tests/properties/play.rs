@@ -32,6 +32,8 @@ pub struct Player<'a> {
     pub endpoints: Vec<String>,
     /// Of endpoints by their names.
     pub markers: BTreeMap<String, u64>,
+    /// The limit of connections that was set last.
+    connections: u32,
 }
 
 /// Plays a story in a new world.
@@ -65,7 +67,16 @@ impl<'a> Player<'a> {
             tenants.insert(account, Tenant { client, vpc, subnet, backends });
         }
         let (services, endpoints) = (Vec::new(), Vec::new());
-        Self { world, operator, tenants, model: Model::new(), services, endpoints, markers: BTreeMap::new() }
+        Self {
+            world,
+            operator,
+            tenants,
+            model: Model::new(),
+            services,
+            endpoints,
+            markers: BTreeMap::new(),
+            connections: 3000,
+        }
     }
 
     async fn step(&mut self, step: &Step) -> Result<()> {
@@ -78,8 +89,9 @@ impl<'a> Player<'a> {
                 }
                 self.model.play(step);
                 // Any commit makes a pass, and only a pass finds out.
-                let unchanged = json!({"quotas": {"connection": 3000}});
-                self.operator.ok("PUT", "/operator/v1/quotas", unchanged).await;
+                self.connections += 1;
+                let changed = json!({"quotas": {"connection": self.connections}});
+                self.operator.ok("PUT", "/operator/v1/quotas", changed).await;
             }
         }
         self.operator.settle().await;
