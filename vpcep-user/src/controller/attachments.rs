@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::addresses::{AddressOwner, address_owner};
 use super::error::ControlError;
-use super::state::{State, Tx};
+use super::state::State;
+use super::tx::Tx;
 use crate::model::{Attachment, AttachmentId, Cidr, InterfaceAddress, InterfaceName, VlanId, VpcId};
 use crate::reconcile::desired::AttachMode;
 

@@ -6,7 +6,8 @@ use super::addresses::{AddressOwner, address_owner, choose_address};
 use super::error::ControlError;
 use super::networks::{named_vpc, refuse_in_use};
 use super::quotas::{count, refuse_beyond};
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::{Backend, BackendId, BackendKind, Member, Name, ProjectId, Subnet, SubnetId, VpcId};
 
 /// What a backend is made of.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::endpoints::changeable;
 use super::error::ControlError;
 use super::index::Ages;
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::connection::{Effect, Event, Step};
 use crate::model::{Description, Endpoint, EndpointId, Service, ServiceId};
 

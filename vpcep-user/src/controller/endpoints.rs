@@ -9,7 +9,8 @@ use super::error::ControlError;
 use super::networks::named_vpc;
 use super::quotas::refuse_beyond;
 use super::route_tables;
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::connection::{Event, Refused, State as ConnectionState};
 use crate::model::{
     Connection, Description, Endpoint, EndpointId, EndpointKind, Policy, ProjectId, RouteTableId, Service,

@@ -24,7 +24,8 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::error::ControlError;
-use super::state::{Done, State, Tx};
+use super::state::State;
+use super::tx::{Done, Tx};
 use super::{LoadError, Written, load_state};
 use crate::audit::{AuditLog, Author, Change};
 use crate::model::{DnsDomain, Region, Timestamp};

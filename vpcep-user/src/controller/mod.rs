@@ -37,6 +37,7 @@ mod runs;
 pub mod services;
 pub mod state;
 pub mod tags;
+pub mod tx;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,8 @@ use tokio::sync::watch;
 pub use derive::servers;
 pub use error::ControlError;
 use ledger::Ledger;
-pub use state::{Scope, State, Tx};
+pub use state::{Scope, State};
+pub use tx::Tx;
 
 use crate::audit::{AuditLog, Author};
 use crate::model::{DnsDomain, Region, Timestamp};

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use super::error::ControlError;
 use super::quotas::{count, refuse_beyond};
 use super::route_tables;
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::{
     Cidr, Description, DnsServers, Endpoint, Name, RouteTable, Service, Subnet, SubnetId, Vpc, VpcId,
 };

@@ -2,7 +2,8 @@
 
 use super::error::ControlError;
 use super::services::changeable;
-use super::state::{Scope, Tx};
+use super::state::Scope;
+use super::tx::Tx;
 use crate::model::{Description, MAX_PERMISSIONS, Permission, PermissionEntry, PermissionId, ServiceId};
 
 /// Adds permissions and answers the entries now there for them, in the order

@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::state::Tx;
+use super::tx::Tx;
 use crate::model::connection::{Event, Failure, State as ConnectionState, Step};
 use crate::model::{Endpoint, Service, ServiceStatus};
 use crate::reconcile::desired::{AttachmentState, Report};

@@ -1,7 +1,8 @@
 //! Limits on what projects have.
 
 use super::error::ControlError;
-use super::state::{Owned, Scope, State, Tx};
+use super::state::{Owned, Scope, State};
+use super::tx::Tx;
 use crate::model::{Backend, ProjectId, QuotaChange, Quotas, Subnet, Vpc};
 use crate::store::record::{QuotaId, QuotaRecord};
 

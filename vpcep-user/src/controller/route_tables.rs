@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::error::ControlError;
 use super::networks::{named_vpc, refuse_in_use};
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::connection::State as ConnectionState;
 use crate::model::{Cidr, Description, EndpointId, Name, RouteTable, RouteTableId, Subnet, SubnetId, VpcId};
 

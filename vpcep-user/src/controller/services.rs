@@ -4,7 +4,8 @@ use super::error::ControlError;
 use super::networks::{named_vpc, refuse_reserved};
 use super::quotas::refuse_beyond;
 use super::route_tables::check_routes;
-use super::state::{Scope, State, Tx};
+use super::state::{Scope, State};
+use super::tx::Tx;
 use crate::model::connection::{Event, Step};
 use crate::model::{
     Backend, BackendId, Description, Endpoint, PortMappings, Prefixes, Service, ServiceId, ServiceKind,

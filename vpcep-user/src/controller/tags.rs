@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ControlError;
-use super::state::{Dated, Listed, Scope, State, Tx};
+use super::state::{Dated, Listed, Scope, State};
+use super::tx::Tx;
 use super::{endpoints, services};
 use crate::model::{Endpoint, EndpointId, Service, ServiceId, TagQuery, TagRemoval, Tags};
 
