@@ -29,7 +29,7 @@ use vpcep::datapath::object::programs;
 use vpcep_common::attachment::{NextHop, mac_word};
 use vpcep_common::be::Be16;
 use vpcep_common::maps;
-use vpcep_common::session::{FlowKey, Slot, Word};
+use vpcep_common::session::{Slot, Word};
 use vpcep_common::snat::{FIRST_PORT, RANGE, Shard};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::ACK;
@@ -134,9 +134,8 @@ fn cycle(sessions: u32) -> Result<(Gateway, Vec<SocketAddrV4>)> {
     for (i, number) in numbers.iter().enumerate() {
         slots.set(*number, session(sources[(i + 1) % sources.len()]), 0)?;
     }
-    let mut flows = gateway.hash::<FlowKey, u32>(maps::FLOWS);
     for (i, number) in numbers.iter().enumerate() {
-        flows.insert(session(sources[(i + 1) % sources.len()]).key(), number, 0)?;
+        gateway.enter_index(&session(sources[(i + 1) % sources.len()]).key(), *number);
     }
     Ok((gateway, sources))
 }

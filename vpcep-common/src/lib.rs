@@ -8,6 +8,7 @@
 //! | [`attachment`] | interfaces, the VPC behind each, next hops and neighbours |
 //! | [`endpoint`], [`acl`] | endpoint addresses, their policy, backends, client whitelists |
 //! | [`session`], [`tcp`], [`snat`] | the session slot, TCP tracking, source ports and allocation |
+//! | [`index`] | buckets that lead from a flow to its slot |
 //! | [`hash`], [`csum`] | keyed hash (SipHash), Internet checksum (RFC 1071, RFC 1624) |
 //! | [`counter`] | per-endpoint counters and drop reasons |
 //! | [`settings`] | what the loader tells the programs |
@@ -23,6 +24,7 @@ pub mod counter;
 pub mod csum;
 pub mod endpoint;
 pub mod hash;
+pub mod index;
 pub mod limits;
 pub mod maps;
 #[cfg(feature = "user")]
@@ -35,4 +37,4 @@ pub mod tcp;
 /// Version of the map layout. It is part of the pin directory's name, so that a
 /// vpcepd never opens maps of another layout, and of [`settings::Settings`], so
 /// that a mismatch is refused with both numbers.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -2,8 +2,8 @@
 
 /// Array of [`crate::session::Slot`], mmapable: all sessions.
 pub const SLOTS: &str = "SLOTS";
-/// Hash from [`crate::session::FlowKey`] to slot number: the forward path.
-pub const FLOWS: &str = "FLOWS";
+/// Array of [`crate::index::Bucket`]: from a flow to its slot, for the forward path.
+pub const INDEX: &str = "INDEX";
 /// Hash from [`crate::endpoint::EndpointKey`] to [`crate::endpoint::EndpointValue`].
 pub const ENDPOINTS: &str = "ENDPOINTS";
 /// Array of [`crate::endpoint::Policy`] by endpoint number, mmapable.
@@ -34,7 +34,7 @@ pub const REAP_LIST: &str = "REAP_LIST";
 /// Every map, in the order `vpcep status` lists them.
 pub const ALL: [&str; 15] = [
     SLOTS,
-    FLOWS,
+    INDEX,
     ENDPOINTS,
     POLICIES,
     RINGS,

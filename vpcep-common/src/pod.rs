@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use crate::{acl, attachment, counter, endpoint, session, settings};
+use crate::{acl, attachment, counter, endpoint, index, session, settings};
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -27,6 +27,7 @@ pod!(
     endpoint::EndpointValue,
     endpoint::Policy,
     endpoint::Ring,
+    index::Bucket,
     session::FlowKey,
     session::Slot,
     settings::Settings,

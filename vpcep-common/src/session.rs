@@ -2,7 +2,7 @@
 //!
 //! The slot's number *is* the source address and port that the backend sees
 //! (see [`crate::snat`]), so a return packet finds its session by one array
-//! access. The forward path finds it through `FLOWS`.
+//! access. The forward path finds it through [`crate::index`].
 //!
 //! # Who may write what
 //! `word` changes by compare-and-swap only, and whoever makes a change owns its
@@ -41,7 +41,7 @@ pub const fn seconds(ticks: u32) -> u64 {
     ((ticks as u64) << TICK_SHIFT) / 1_000_000_000
 }
 
-/// Key of `FLOWS`: the flow as the client sends it.
+/// A flow as the client sends it: what the forward index looks for.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {

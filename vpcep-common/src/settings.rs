@@ -16,6 +16,10 @@ pub struct Settings {
     pub shard_base: u32,
     /// Addresses of the shard minus one.
     pub shard_mask: u32,
+    /// Buckets of the forward index minus one.
+    pub index_mask: u32,
+    /// Zero.
+    pub pad: u32,
     /// Ticks that a freed port rests before another flow may have it.
     pub rest: u32,
     /// Identity of the store whose state the maps follow.
@@ -23,7 +27,7 @@ pub struct Settings {
     /// Ticks of idleness after which a session ends, by TCP state.
     pub idle: [u32; tcp::State::COUNT],
 }
-const _: () = assert!(size_of::<Settings>() == 112);
+const _: () = assert!(size_of::<Settings>() == 120);
 
 impl Settings {
     /// The gateway's shard.

@@ -18,6 +18,7 @@ mod arp;
 mod atomic;
 mod counters;
 mod endpoint;
+mod index;
 mod maps;
 mod neighbour;
 mod packet;

@@ -8,15 +8,16 @@ use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
+use vpcep_common::index::{self, Bucket};
 use vpcep_common::limits;
-use vpcep_common::session::{FlowKey, Slot};
+use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::Shard;
 
 #[map]
 pub static SLOTS: Array<Slot> = Array::with_max_entries(Shard::slots(32), BPF_F_MMAPABLE);
 #[map]
-pub static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(limits::DEFAULT_SESSIONS, 0);
+pub static INDEX: Array<Bucket> = Array::with_max_entries(index::buckets(limits::DEFAULT_SESSIONS), 0);
 #[map]
 pub static ENDPOINTS: HashMap<EndpointKey, EndpointValue> =
     HashMap::with_max_entries(limits::DEFAULT_ENDPOINTS, 0);

@@ -27,6 +27,7 @@ use vpcep_common::tcp::{Side, flags};
 
 use crate::counters;
 use crate::endpoint::{self, Address, Mapping, Policy};
+use crate::index;
 use crate::maps::{BACKENDS, RINGS, SETTINGS};
 use crate::neighbour;
 use crate::packet::Packet;
@@ -154,7 +155,7 @@ fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
 fn forward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
     let flow = headers.flow(scene.attachment.vpc);
     let is_opening = headers.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN;
-    match session::of_flow(&flow) {
+    match index::find(scene.settings, &flow) {
         Some(session) if !(is_opening && session.word.tcp().is_over()) => {
             forward_known(packet, scene, headers, &session)
         }
@@ -346,7 +347,7 @@ fn open(
     };
     if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
         if let Some(claim) = recycled {
-            session::forget(flow, claim.number);
+            index::leave(scene.settings, flow, claim.number);
             session::abandon(&claim, scene.now);
         }
         return Err(refuse(reason));
@@ -361,7 +362,7 @@ fn open(
             }
         },
     };
-    session::publish(&claim, flow, opening, recycled.is_some(), scene.now).map_err(refuse)
+    session::publish(scene.settings, &claim, flow, opening, recycled.is_some(), scene.now).map_err(refuse)
 }
 
 /// From a provider's VPC, to an address of the range that backends see.

@@ -13,7 +13,7 @@ use vpcep_common::session::{TICK_SHIFT, Use};
 use vpcep_common::settings::Settings;
 
 use crate::maps::{REAP_LIST, SETTINGS};
-use crate::{atomic, endpoint, session};
+use crate::{atomic, endpoint, index, session};
 
 /// Goes through the list, and leaves above each slot number what
 /// became of it (`vpcep_common::limits::reaped`). Numbers in registers instead,
@@ -57,7 +57,7 @@ fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
     }
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
-    let was_indexed = session::forget(&flow, number);
+    let was_indexed = index::leave(settings, &flow, number);
     if word.is_counted() {
         session::lower(word.endpoint());
     }

@@ -1,24 +1,22 @@
 //! Sessions: find, open, track, end. The rules of who may write what are in
 //! `vpcep_common::session`.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::{Connections, DropReason};
-use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, Word};
+use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, Use, Word};
+use vpcep_common::settings::Settings;
 use vpcep_common::tcp::{Side, State};
 
 use crate::atomic;
-use crate::maps::{CONNECTIONS, FLOWS, SLOTS};
+use crate::index;
+use crate::maps::{CONNECTIONS, SLOTS};
 use crate::snat::Claim;
 
 /// Times a compare-and-swap is tried again when another CPU was faster.
 const RETRIES: u32 = 4;
 /// The same for an endpoint's counter, which all CPUs want.
 const RAISE_RETRIES: u32 = 12;
-/// What a hash map update answers when the map is full (E2BIG). Anything else,
-/// such as EEXIST, is another CPU at the same flow or bucket.
-const E2BIG: i32 = -7;
 
 /// Now, in ticks of the coarse monotonic clock.
 #[inline(always)]
@@ -38,13 +36,6 @@ pub struct Session {
     pub word: Word,
 }
 
-/// The index: slot number of a flow. The one place that knows how it is stored.
-#[inline(always)]
-fn slot_number(flow: &FlowKey) -> Option<u32> {
-    // SAFETY: the slot found is compared with the whole key.
-    unsafe { FLOWS.get(flow) }.copied()
-}
-
 /// The session in a slot, if there is one.
 #[inline(always)]
 pub fn in_slot(number: u32) -> Option<Session> {
@@ -54,13 +45,24 @@ pub fn in_slot(number: u32) -> Option<Session> {
     word.is_live().then_some(Session { number, slot, word })
 }
 
-/// The session of a flow, seen from the client.
+/// The session of a flow if it is in this slot.
 #[inline(always)]
-pub fn of_flow(flow: &FlowKey) -> Option<Session> {
-    let session = in_slot(slot_number(flow)?)?;
+pub fn of_flow_in(number: u32, flow: &FlowKey) -> Option<Session> {
+    let session = in_slot(number)?;
     // SAFETY: a pointer into the map.
     let matches = unsafe { (*session.slot).key() == *flow };
     (matches && session.is_unchanged()).then_some(session)
+}
+
+/// Whether a slot is a flow's, live or about to be.
+#[inline(always)]
+pub fn is_used_by(number: u32, flow: &FlowKey) -> bool {
+    let Some(slot) = SLOTS.get_ptr_mut(number) else { return false };
+    // SAFETY: a pointer into the map.
+    let word = Word(unsafe { atomic::load(&raw const (*slot).word) });
+    // SAFETY: as above.
+    let key = unsafe { (*slot).key() };
+    matches!(word.usage(), Some(Use::Claimed | Use::Live)) && key == *flow
 }
 
 impl Session {
@@ -212,6 +214,7 @@ pub struct Opening {
 /// back and the count undone.
 #[inline(always)]
 pub fn publish(
+    settings: &Settings,
     claim: &Claim,
     flow: &FlowKey,
     opening: &Opening,
@@ -237,10 +240,10 @@ pub fn publish(
     slot.client_mac = opening.client_mac;
     slot.protocol = flow.protocol;
     slot.left_to_tc = opening.left_to_tc;
-    if !indexed && let Err(error) = FLOWS.insert(flow, claim.number, u64::from(BPF_NOEXIST)) {
+    if !indexed && let Err(reason) = index::enter(settings, flow, claim.number) {
         lower(claim.word.endpoint());
         abandon(claim, now);
-        return Err(if error == E2BIG { DropReason::IndexFull } else { DropReason::Contended });
+        return Err(reason);
     }
     let live = claim.word.live(State::SynSent);
     // SAFETY: a pointer into the map; the word is ours.
@@ -259,12 +262,4 @@ pub fn abandon(claim: &Claim, now: u32) {
     unsafe { (*claim.slot).last_seen = now };
     // SAFETY: as above.
     unsafe { atomic::store(&raw mut (*claim.slot).word, claim.word.freed().0) };
-}
-
-/// Takes a flow out of the index if it leads to this slot; says whether it did.
-#[inline(always)]
-pub fn forget(flow: &FlowKey, number: u32) -> bool {
-    // Only the owner of the slot removes its entry, and nobody replaces an
-    // entry that is there, so nothing can come between.
-    slot_number(flow) == Some(number) && FLOWS.remove(flow).is_ok()
 }

@@ -8,7 +8,7 @@ use std::thread;
 use vpcep_common::endpoint::policy::ACCEPTED;
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::maps;
-use vpcep_common::session::{FlowKey, Slot, Word};
+use vpcep_common::session::{Slot, Word};
 use vpcep_common::settings::Settings;
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
@@ -48,7 +48,7 @@ fn reap_all(gateway: &mut Gateway) {
     assert_eq!(freed as usize, slots.len());
     assert_eq!(gateway.connections(ENDPOINT).current, 0);
     assert_eq!(live_slots(gateway), (vec![], 0));
-    assert_eq!(gateway.hash::<FlowKey, u32>(maps::FLOWS).keys().count(), 0);
+    assert_eq!(gateway.indexed(), 0);
 }
 
 fn client(thread: u16, i: u16) -> SocketAddrV4 {

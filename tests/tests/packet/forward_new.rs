@@ -4,10 +4,10 @@ use vpcep_common::attachment::attachment_flags;
 use vpcep_common::be::Be16;
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, Ring, policy};
-use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
+use vpcep_common::{index, maps};
 use vpcep_tests::packet::{Datagram, PSH, Segment};
 
 use crate::runner::Gateway;
@@ -264,13 +264,13 @@ fn a_mapping_without_a_policy_is_not_accepted() {
 
 #[test]
 fn a_full_index_refuses_and_undoes_the_count() {
-    let capacity = crate::runner::Capacity { flows: 4, ..Default::default() };
+    let capacity = crate::runner::Capacity { flows: 2, ..Default::default() };
     check([Case::client("index full", &syn())
         .capacity(capacity)
         .before(|gateway, _| {
-            for port in 0..4 {
+            for port in 0..index::WAYS as u16 {
                 let other = FlowKey { source_port: Be16::new(port), ..stage::flow(CLIENT) };
-                gateway.hash(maps::FLOWS).insert(other, 0_u32, 0).unwrap();
+                gateway.enter_index(&other, 1);
             }
         })
         .answered(refusal_of(&syn()), DropReason::IndexFull)

@@ -3,7 +3,7 @@
 use vpcep_common::endpoint::policy::{ACCEPTED, WHITELIST};
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::maps;
-use vpcep_common::session::{FlowKey, Slot, Use, Word, ticks};
+use vpcep_common::session::{Slot, Use, Word, ticks};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::SYN;
 
@@ -112,7 +112,8 @@ fn an_index_entry_of_another_slot_stays() {
     on_each_hook(|gateway, hook| {
         established(gateway, hook);
         let elsewhere = slot_number() ^ 1;
-        gateway.hash::<FlowKey, u32>(maps::FLOWS).insert(stage::flow(CLIENT), elsewhere, 0).unwrap();
+        gateway.leave_index(&stage::flow(CLIENT));
+        gateway.enter_index(&stage::flow(CLIENT), elsewhere);
         gateway.age(slot_number(), idle_secs(State::Established));
         assert_eq!(gateway.reap(&[slot_number()]), 1);
         assert_eq!(gateway.slot_of(&stage::flow(CLIENT)), Some(elsewhere));
@@ -133,7 +134,7 @@ fn one_run_frees_a_whole_batch() {
         assert_eq!(gateway.connections(ENDPOINT).current, u64::from(REAP_BATCH));
         assert_eq!(gateway.reap(&slots), REAP_BATCH);
         assert_eq!(gateway.connections(ENDPOINT).current, 0);
-        assert_eq!(gateway.hash::<FlowKey, u32>(maps::FLOWS).keys().count(), 0);
+        assert_eq!(gateway.indexed(), 0);
     });
 }
 

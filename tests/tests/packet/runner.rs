@@ -27,9 +27,11 @@ use vpcep::datapath::object::{OBJECT, programs};
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, DropReason, Traffic};
+use vpcep_common::index::{self, Bucket, Place};
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot};
+use vpcep_common::settings::Settings;
 use vpcep_common::snat::Shard;
 
 /// Where a program is attached.
@@ -104,7 +106,7 @@ pub struct Outcome {
 pub struct Capacity {
     /// Prefix length of the source range: 26 to 32.
     pub shard_prefix_len: u8,
-    /// Entries of the forward index.
+    /// Sessions that the forward index is made for.
     pub flows: u32,
 }
 
@@ -137,7 +139,7 @@ impl Gateway {
         for name in maps::ALL {
             let entries = match name {
                 maps::SLOTS => Shard::slots(capacity.shard_prefix_len),
-                maps::FLOWS => capacity.flows,
+                maps::INDEX => index::buckets(capacity.flows),
                 maps::SETTINGS => 1,
                 maps::REAP_LIST => REAP_BATCH,
                 _ => ENTRIES,
@@ -286,9 +288,58 @@ impl Gateway {
     /// # Panics
     /// When the index cannot be read.
     pub fn slot_of(&self, flow: &FlowKey) -> Option<u32> {
-        let map = self.ebpf.map(maps::FLOWS).expect("the object has the forward index");
-        let flows: HashMap<_, FlowKey, u32> = HashMap::try_from(map).expect("the forward index is a hash");
-        flows.get(flow, 0).ok()
+        let place = self.place(flow);
+        let buckets = [place.first(), place.second()].map(|number| self.entry::<Bucket>(maps::INDEX, number));
+        buckets.iter().flat_map(|bucket| bucket.entries).find(|entry| place.fits(*entry)).map(Place::slot)
+    }
+
+    /// Leads a flow to a slot, where the programs would.
+    ///
+    /// # Panics
+    /// When there is no room, or the index cannot be changed.
+    pub fn enter_index(&mut self, flow: &FlowKey, slot: u32) {
+        let place = self.place(flow);
+        for number in [place.first(), place.second()] {
+            let mut bucket: Bucket = self.entry(maps::INDEX, number);
+            if let Some(free) = bucket.entries.iter_mut().find(|entry| **entry == 0) {
+                *free = place.entry(slot);
+                self.array(maps::INDEX).set(number, bucket, 0).expect("the index can be changed");
+                return;
+            }
+        }
+        panic!("the index has no room for {flow:?}");
+    }
+
+    /// Takes a flow out of the index.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn leave_index(&mut self, flow: &FlowKey) {
+        let place = self.place(flow);
+        for number in [place.first(), place.second()] {
+            let mut bucket: Bucket = self.entry(maps::INDEX, number);
+            if let Some(entry) = bucket.entries.iter_mut().find(|entry| place.fits(**entry)) {
+                *entry = 0;
+                self.array(maps::INDEX).set(number, bucket, 0).expect("the index can be changed");
+                return;
+            }
+        }
+        panic!("the index does not have {flow:?}");
+    }
+
+    /// Entries of the forward index.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn indexed(&mut self) -> usize {
+        let index = self.array::<Bucket>(maps::INDEX);
+        let used = |bucket: Bucket| bucket.entries.into_iter().filter(|entry| *entry != 0).count();
+        index.iter().map(|bucket| used(bucket.expect("the index can be read"))).sum()
+    }
+
+    fn place(&self, flow: &FlowKey) -> Place {
+        let settings: Settings = self.entry(maps::SETTINGS, 0);
+        Place::new(settings.hash_key, flow, settings.index_mask)
     }
 
     /// Connections of an endpoint.

@@ -18,11 +18,11 @@ use vpcep_common::ABI_VERSION;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop, attachment_flags, mac_word};
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
-use vpcep_common::maps;
 use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::RANGE;
 use vpcep_common::tcp::State;
+use vpcep_common::{index, maps};
 use vpcep_tests::packet::{Mac, Segment, TCP};
 
 use crate::runner::{Capacity, Gateway, Hook};
@@ -115,7 +115,7 @@ pub const REST_SECS: u32 = 120;
 /// When the kernel refuses to load it.
 pub fn gateway(hooks: &[Hook], capacity: Capacity) -> Result<Gateway> {
     let mut gateway = Gateway::load(hooks, capacity)?;
-    gateway.array(maps::SETTINGS).set(0, settings(capacity.shard_prefix_len), 0)?;
+    gateway.array(maps::SETTINGS).set(0, settings(capacity), 0)?;
     for link in [CONSUMER, PROVIDER, STRANGER] {
         gateway.set_attachment(link, attachment_flags::TAKES_XDP_FRAMES);
         let key = InterfaceKey { ifindex: link.ifindex, ..InterfaceKey::default() };
@@ -144,7 +144,7 @@ pub fn gateway(hooks: &[Hook], capacity: Capacity) -> Result<Gateway> {
     Ok(gateway)
 }
 
-fn settings(shard_prefix_len: u8) -> Settings {
+fn settings(capacity: Capacity) -> Settings {
     let mut idle = [0; State::COUNT];
     for state in State::ALL {
         idle[state as usize] = ticks(idle_secs(state));
@@ -153,7 +153,9 @@ fn settings(shard_prefix_len: u8) -> Settings {
         hash_key: HASH_KEY,
         abi_version: ABI_VERSION,
         shard_base: RANGE,
-        shard_mask: (1 << (32 - shard_prefix_len)) - 1,
+        shard_mask: (1 << (32 - capacity.shard_prefix_len)) - 1,
+        index_mask: index::buckets(capacity.flows) - 1,
+        pad: 0,
         rest: ticks(REST_SECS),
         owner: [0; 16],
         idle,

@@ -21,7 +21,7 @@ use vpcep_common::session::ticks;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
 use vpcep_common::tcp::State;
-use vpcep_common::{ABI_VERSION, limits, maps as names};
+use vpcep_common::{ABI_VERSION, index, limits, maps as names};
 
 use super::maps::Maps;
 use super::object::{OBJECT, programs};
@@ -173,7 +173,7 @@ fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
     let endpoints = settings.max_endpoints;
     vec![
         (names::SLOTS, Shard::slots(settings.snat_range.prefix_len())),
-        (names::FLOWS, settings.max_sessions),
+        (names::INDEX, index::buckets(settings.max_sessions)),
         // An endpoint has its address and, as a rule, a few ports.
         (names::ENDPOINTS, endpoints.saturating_mul(4).max(4096)),
         (names::POLICIES, endpoints),
@@ -258,6 +258,8 @@ fn programs_settings(
         abi_version: ABI_VERSION,
         shard_base: shard.base,
         shard_mask: shard.mask,
+        index_mask: index::buckets(settings.max_sessions) - 1,
+        pad: 0,
         rest: ticks_of(timeouts.port_rest),
         owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use vpcep_common::counter::DropReason;
-use vpcep_common::maps;
+use vpcep_common::{index, maps};
 
 use super::{Facts, Finding, Status};
 use crate::datapath::{Datapath, DatapathError, DatapathStatus, Neighbour, SessionInfo};
@@ -32,7 +32,8 @@ pub fn limit(current: Option<u64>, limit: u32) -> Finding {
 
 /// Whether the host has room for one more session.
 pub fn sessions(status: &DatapathStatus, drops: &BTreeMap<String, u64>, is_operator: bool) -> Finding {
-    let index = status.maps.get(maps::FLOWS).map_or(u64::MAX, |map| map.capacity);
+    let buckets = status.maps.get(maps::INDEX).and_then(|map| u32::try_from(map.capacity).ok());
+    let index = buckets.map_or(u64::MAX, |buckets| index::sessions(buckets).into());
     let (used, room) = (status.sessions, status.session_slots.min(index));
     let numbers = if is_operator { format!(": {used} of {room} are in use") } else { String::new() };
     if room > 0 && used >= room {

@@ -272,7 +272,8 @@ fn the_first_step_that_stops_is_named() {
         (
             "no index entry left",
             |_, p| {
-                p.status.maps.insert("FLOWS".into(), MapStatus { capacity: 3, bytes: 0 });
+                p.status.sessions = 4;
+                p.status.maps.insert("INDEX".into(), MapStatus { capacity: 1, bytes: 0 });
             },
             Some("sessions"),
             "no room for another session",
