@@ -32,7 +32,7 @@ pub use cli::Cli;
 pub use daemon::Daemon;
 pub use netns::Netns;
 pub use process::Process;
-pub use server::Nginx;
+pub use server::{Dnsmasq, Nginx};
 pub use tenant::{Endpoint, Offer, Service, Tenant, Vpc};
 pub use wait::wait_until;
 pub use world::{Mode, World};

@@ -1,4 +1,4 @@
-//! Real servers and clients: nginx and curl.
+//! Real servers and clients: nginx and curl, dnsmasq and dig.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -121,6 +121,31 @@ http {{
     )
 }
 
+/// A dnsmasq on one host that knows one name, over UDP and TCP port 53.
+#[derive(Debug)]
+pub struct Dnsmasq {
+    _process: Process,
+}
+
+impl Dnsmasq {
+    /// Starts it on every address of `host`; its log goes into `directory`.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub fn start(host: &Host, name: &str, address: &str, directory: &Path) -> Result<Self> {
+        let mut command = host.netns.command("dnsmasq");
+        command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"]);
+        command.args(["--user=root", "--pid-file=", "--log-facility=-", "--log-queries"]);
+        command.arg(format!("--address=/{name}/{address}"));
+        let mut process = Process::spawn("dnsmasq", &mut command, &directory.join("dnsmasq.log"))?;
+        wait_until("dnsmasq answers", Duration::from_secs(5), || {
+            anyhow::ensure!(process.exit_status()?.is_none(), "dnsmasq ended:\n{}", process.log_tail());
+            Ok(host.dig(&["@127.0.0.1", name])?.as_deref() == Some(address))
+        })?;
+        Ok(Self { _process: process })
+    }
+}
+
 /// What a curl came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
@@ -140,6 +165,19 @@ impl Fetched {
 }
 
 impl Host {
+    /// Asks a name server from here, once, for at most two seconds: its answer, or
+    /// nothing when it does not answer.
+    ///
+    /// # Errors
+    /// When dig cannot be run at all.
+    pub fn dig(&self, arguments: &[&str]) -> Result<Option<String>> {
+        let mut command = self.netns.command("dig");
+        command.args(["+short", "+tries=1", "+time=2"]).args(arguments).stdin(Stdio::null());
+        let output = command.output().context("cannot run dig")?;
+        let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok(output.status.success().then_some(answer))
+    }
+
     /// Runs curl here, giving up after three seconds.
     ///
     /// # Errors

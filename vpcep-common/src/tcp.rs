@@ -1,5 +1,5 @@
-//! TCP tracking of a translated connection: RFC 7857 section 2 (and RFC 6146
-//! section 3.5.2) without sequence numbers.
+//! Tracking of a translated connection. TCP: RFC 7857 section 2 (and RFC 6146
+//! section 3.5.2) without sequence numbers. UDP: who has spoken.
 //!
 //! ```text
 //!            SYN from client
@@ -21,6 +21,15 @@
 //! the timer: a forged one must free nothing. The alleged sender's next packet
 //! that is no RST proves the forgery and leads back to ESTABLISHED; packets of
 //! the other side prove nothing, they may have been under way.
+//!
+//! ```text
+//!   UDP, first from client ──▶ UNANSWERED ── from backend ──▶ ANSWERED
+//!   DNS, first from client ──▶ QUERY ─────── from backend ──▶ TIME_WAIT
+//! ```
+//!
+//! A DNS query is over with its answer, though the backend may still send another;
+//! the client's next one is a new connection. Otherwise a resolver that takes a new
+//! port for each query, as it should (RFC 5452), would fill any limit of connections.
 
 /// TCP flag bits as they stand in byte 13 of the header (RFC 9293 section 3.1).
 pub mod flags {
@@ -33,6 +42,13 @@ pub mod flags {
     /// The acknowledgement field is significant.
     pub const ACK: u8 = 0x10;
 }
+
+/// IANA number of TCP.
+pub const IPPROTO_TCP: u8 = 6;
+/// IANA number of UDP.
+pub const IPPROTO_UDP: u8 = 17;
+/// The port of DNS.
+const DNS: u16 = 53;
 
 /// Who sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +85,12 @@ pub enum State {
     ResetByClient = 9,
     /// The backend sent a RST.
     ResetByBackend = 10,
+    /// UDP, and only the client has sent.
+    Unanswered = 11,
+    /// UDP, and both have sent.
+    Answered = 12,
+    /// DNS over UDP, and the answer is to come.
+    Query = 13,
 }
 
 impl State {
@@ -76,7 +98,7 @@ impl State {
     pub const COUNT: usize = 16;
 
     /// Every state.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::None,
         Self::SynSent,
         Self::SynReceived,
@@ -88,7 +110,26 @@ impl State {
         Self::TimeWait,
         Self::ResetByClient,
         Self::ResetByBackend,
+        Self::Unanswered,
+        Self::Answered,
+        Self::Query,
     ];
+
+    /// The state that a connection begins with.
+    #[inline(always)]
+    pub const fn first(protocol: u8, endpoint_port: u16) -> Self {
+        match (protocol, endpoint_port) {
+            (IPPROTO_UDP, DNS) => Self::Query,
+            (IPPROTO_UDP, _) => Self::Unanswered,
+            _ => Self::SynSent,
+        }
+    }
+
+    /// Whether the backend has not sent anything yet.
+    #[inline(always)]
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Self::SynSent | Self::Unanswered | Self::Query)
+    }
 
     /// From the bits of a session word; what is none of ours is `None`.
     #[inline(always)]
@@ -104,6 +145,9 @@ impl State {
             8 => Self::TimeWait,
             9 => Self::ResetByClient,
             10 => Self::ResetByBackend,
+            11 => Self::Unanswered,
+            12 => Self::Answered,
+            13 => Self::Query,
             _ => Self::None,
         }
     }
@@ -118,6 +162,8 @@ impl State {
             Self::FinClient | Self::FinBackend | Self::LastFinClient | Self::LastFinBackend => "closing",
             Self::TimeWait => "closed",
             Self::ResetByClient | Self::ResetByBackend => "reset",
+            Self::Unanswered | Self::Query => "unanswered",
+            Self::Answered => "answered",
         }
     }
 
@@ -135,10 +181,16 @@ impl State {
         )
     }
 
-    /// The state after a packet with `flags` from `side`.
+    /// The state after a packet with `flags` (0 for UDP) from `side`.
     #[inline(always)]
     pub const fn step(self, side: Side, flags: u8) -> Self {
         let from_client = matches!(side, Side::Client);
+        match (self, from_client) {
+            (Self::Unanswered, false) => return Self::Answered,
+            (Self::Query, false) => return Self::TimeWait,
+            (Self::Unanswered | Self::Answered | Self::Query, _) => return self,
+            _ => {}
+        }
         if flags & flags::RST != 0 {
             return match (self, from_client) {
                 (Self::None | Self::TimeWait, _) => self,
@@ -272,6 +324,18 @@ mod tests {
             assert_eq!(State::from_bits(state as u8), state);
         }
         assert_eq!(State::from_bits(15), State::None);
+    }
+
+    #[test]
+    fn udp_is_answered_and_a_query_over_with_its_answer() {
+        let first = |port| State::first(IPPROTO_UDP, port);
+        assert_eq!((first(123), first(53), State::first(IPPROTO_TCP, 53)), (Unanswered, Query, SynSent));
+        for (state, client, backend) in
+            [(Unanswered, Unanswered, Answered), (Answered, Answered, Answered), (Query, Query, TimeWait)]
+        {
+            assert_eq!((state.step(Side::Client, 0), state.step(Side::Backend, 0)), (client, backend));
+            assert!(state.is_refreshed_by(Side::Client, 0) && !state.is_over(), "{state:?}");
+        }
     }
 
     #[test]

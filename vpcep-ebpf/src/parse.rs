@@ -1,15 +1,17 @@
-//! Ethernet, IPv4 and TCP headers into one [`Headers`] value.
+//! Ethernet, IPv4 and TCP or UDP headers into one [`Headers`] value.
 //!
-//! Sources: RFC 894, RFC 791 section 3.1, RFC 9293 section 3.1.
+//! Sources: RFC 894, RFC 791 section 3.1, RFC 9293 section 3.1, RFC 768.
 
 use core::mem::offset_of;
 
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 use network_types::tcp::TcpHdr;
+use network_types::udp::UdpHdr;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::DropReason;
 use vpcep_common::session::FlowKey;
+use vpcep_common::tcp::{IPPROTO_TCP, IPPROTO_UDP, flags};
 
 use crate::packet::Packet;
 
@@ -21,9 +23,6 @@ pub const ETH_P_ARP: u16 = 0x0806_u16.to_be();
 pub const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
 /// An 802.1Q tag follows.
 pub const ETH_P_8021Q: u16 = 0x8100_u16.to_be();
-
-/// IANA number of TCP.
-pub const IPPROTO_TCP: u8 = 6;
 
 /// Frame bytes that hold Ethernet, IPv4 and TCP without options. No more is made
 /// accessible as a rule: in what a local sender hands over, that is all of the
@@ -60,7 +59,7 @@ pub struct Headers {
     pub ip_len: u16,
     /// Offset of the transport header.
     pub l4: usize,
-    /// Bytes of the TCP header.
+    /// Bytes of the TCP header; 0 in other protocols.
     pub tcp_len: u8,
 }
 
@@ -68,6 +67,24 @@ pub struct Headers {
 pub const L3: usize = EthHdr::LEN;
 
 impl Headers {
+    /// Whether this is a whole packet of a protocol that sessions have.
+    #[inline(always)]
+    pub fn is_carried(&self) -> bool {
+        !self.is_fragment && (self.is_udp() || self.protocol == IPPROTO_TCP)
+    }
+
+    /// Whether this is UDP.
+    #[inline(always)]
+    pub fn is_udp(&self) -> bool {
+        self.protocol == IPPROTO_UDP
+    }
+
+    /// Whether it may open a session: a SYN without ACK or RST, or any datagram.
+    #[inline(always)]
+    pub fn is_opening(&self) -> bool {
+        self.is_udp() || self.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN
+    }
+
     /// Bytes of the IP packet behind the IP header.
     #[inline(always)]
     pub fn segment_len(&self) -> u16 {
@@ -147,10 +164,30 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
             tcp_len: 0,
         }
     };
-    if headers.protocol == IPPROTO_TCP && !headers.is_fragment {
-        tcp(packet, &mut headers)?;
+    if headers.is_carried() {
+        if headers.is_udp() {
+            udp(packet, &mut headers)?;
+        } else {
+            tcp(packet, &mut headers)?;
+        }
     }
     Ok(headers)
+}
+
+/// Adds what the UDP header says.
+#[inline(always)]
+fn udp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
+    let udp = packet.at::<UdpHdr>(headers.l4).ok_or(DropReason::Malformed)?;
+    // SAFETY: bounds checked just now.
+    let (source, destination, length): (u16, u16, u16) =
+        unsafe { (field(udp, 0), field(udp, 2), field(udp, 4)) };
+    let length = u16::from_be(length);
+    if usize::from(length) < UdpHdr::LEN || length > headers.segment_len() {
+        return Err(DropReason::Malformed);
+    }
+    headers.source_port = Be16(source);
+    headers.destination_port = Be16(destination);
+    Ok(())
 }
 
 /// Adds what the TCP header says.

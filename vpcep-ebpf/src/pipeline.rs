@@ -31,12 +31,15 @@ use crate::index;
 use crate::maps::{BACKENDS, RINGS, SETTINGS};
 use crate::neighbour;
 use crate::packet::Packet;
-use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, IPPROTO_TCP, MIN_HEADERS};
+use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::reset;
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Opening, Session};
 use crate::snat;
 use crate::verdict::{Refusal, Verdict};
+
+/// No slot: no session has port 0.
+const NO_SLOT: u32 = 0;
 
 /// What a step decided; carried out in one place, [`process`].
 enum Decision {
@@ -83,7 +86,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
     match decide(packet, &scene, &headers) {
         Decision::Done(verdict) => verdict,
         Decision::Forward { to, out, endpoint, sender } => {
-            if !rewrite::tcp(packet, &headers, &to) {
+            if !rewrite::translate(packet, &headers, &to) {
                 return Verdict::Drop;
             }
             counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
@@ -110,9 +113,8 @@ fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
         let is_host_here = scene.attachment.flags & attachment_flags::HOST_IPV4 != 0;
         return Decision::Done(if is_host_here { Verdict::Pass } else { Verdict::Drop });
     }
-    let is_tcp = headers.protocol == IPPROTO_TCP && !headers.is_fragment;
     if in_range(destination) {
-        if !is_tcp {
+        if !headers.is_carried() {
             return refused(Refusal::silent(transport(headers)));
         }
         return match backward(packet, scene, headers) {
@@ -120,7 +122,7 @@ fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
             Err(refusal) => refused(refusal),
         };
     }
-    if !is_tcp {
+    if !headers.is_carried() {
         return other_protocol(scene, headers);
     }
     match forward(packet, scene, headers) {
@@ -134,13 +136,13 @@ fn refused(refusal: Refusal) -> Decision {
     Decision::Refuse(refusal)
 }
 
-/// Why a packet that is no whole TCP segment is not translated.
+/// Why a packet that is no whole segment or datagram is not translated.
 #[inline(always)]
 fn transport(headers: &Headers) -> DropReason {
     if headers.is_fragment { DropReason::Fragment } else { DropReason::Protocol }
 }
 
-/// Fragments and protocols other than TCP.
+/// Fragments, and protocols other than TCP and UDP.
 #[inline(always)]
 fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
     match endpoint::address(scene.attachment.vpc, headers.destination) {
@@ -154,12 +156,17 @@ fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
 #[inline(always)]
 fn forward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
     let flow = headers.flow(scene.attachment.vpc);
-    let is_opening = headers.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN;
+    let is_opening = headers.is_opening();
     match index::find(scene.settings, &flow) {
         Some(session) if !(is_opening && session.word.tcp().is_over()) => {
             forward_known(packet, scene, headers, &session)
         }
-        over => forward_new(packet, scene, headers, &flow, is_opening, over),
+        // By number: an absent session would leave registers unset, which the verifier
+        // refuses to see saved ("R4 !read_ok").
+        over => {
+            let over = over.map_or(NO_SLOT, |session| session.number);
+            forward_new(packet, scene, headers, &flow, is_opening, over)
+        }
     }
 }
 
@@ -204,9 +211,9 @@ fn follow_client(session: &Session, scene: &Scene, headers: &Headers) {
     const SILENCE: u32 = ticks(1);
     // SAFETY: a pointer into the map.
     let silent_for = scene.now.wrapping_sub(unsafe { (*session.slot).last_seen });
-    let is_opening = headers.flags & flags::SYN != 0;
-    let is_regular = headers.flags & (flags::RST | flags::ACK) == flags::ACK;
-    if !is_opening && (!is_regular || silent_for < SILENCE) {
+    let is_syn = headers.flags & flags::SYN != 0;
+    let is_regular = headers.is_udp() || headers.flags & (flags::RST | flags::ACK) == flags::ACK;
+    if !is_syn && (!is_regular || silent_for < SILENCE) {
         return;
     }
     // SAFETY: a pointer into the map; plain stores by design, and a reply that
@@ -267,7 +274,7 @@ fn forward_new<P: Packet>(
     headers: &Headers,
     flow: &FlowKey,
     is_opening: bool,
-    over: Option<Session>,
+    over: u32,
 ) -> Result<Decision, Refusal> {
     let Some(mapping) = endpoint::mapping(flow.vpc, headers) else {
         return match endpoint::address(flow.vpc, headers.destination) {
@@ -327,14 +334,14 @@ fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'
     BACKENDS.get(u32::from(number))
 }
 
-/// Opens a session, in the slot of one that is `over` if the flow has it still.
+/// Opens a session, in the slot of one that is `over` if there is any.
 #[inline(always)]
 fn open(
     scene: &Scene,
     flow: &FlowKey,
     policy: &Policy,
     opening: &Opening,
-    over: Option<Session>,
+    over: u32,
 ) -> Result<Session, Refusal> {
     // Another CPU was faster: its packet, or the retransmission, settles it.
     let refuse = |reason| match reason {
@@ -342,8 +349,12 @@ fn open(
         _ => policy.refuse(reason),
     };
     let recycled = match over {
-        Some(session) => Some(session.recycle(policy.endpoint).ok_or_else(|| refuse(DropReason::Contended))?),
-        None => None,
+        NO_SLOT => None,
+        number => {
+            let session = session::of_flow_in(number, flow).filter(|session| session.word.tcp().is_over());
+            let claim = session.and_then(|session| session.recycle(policy.endpoint));
+            Some(claim.ok_or_else(|| refuse(DropReason::Contended))?)
+        }
     };
     if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
         if let Some(claim) = recycled {
@@ -404,8 +415,8 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     let out = neighbour::attachment(u32::from(back))
         .filter(|out| out.vpc == consumer_vpc)
         .ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
-    // The handshake tells how the backend's packets are to be treated.
-    if headers.flags & flags::SYN != 0 {
+    // The first packet tells how the backend's are to be treated.
+    if headers.flags & flags::SYN != 0 || (headers.is_udp() && session.word.tcp().is_unanswered()) {
         if !packet.can_keep_checksum(headers) {
             return Ok(Decision::Done(Verdict::Pass));
         }

@@ -7,10 +7,10 @@ use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 use vpcep_common::be::Be32;
 use vpcep_common::csum;
-use vpcep_common::tcp::flags;
+use vpcep_common::tcp::{IPPROTO_TCP, flags};
 
 use crate::packet::{Packet, RESET_FRAME_LEN};
-use crate::parse::{ETH_P_IP, Headers, IPPROTO_TCP, L3};
+use crate::parse::{ETH_P_IP, Headers, L3};
 use crate::rewrite::Rewrite;
 
 /// Hop limit of what the gateway itself sends (RFC 1700).

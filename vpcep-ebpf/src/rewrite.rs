@@ -5,6 +5,7 @@ use core::mem::offset_of;
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 use network_types::tcp::TcpHdr;
+use network_types::udp::UdpHdr;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::csum;
 
@@ -27,13 +28,14 @@ pub struct Rewrite {
     pub destination_port: Be16,
 }
 
-/// Rewrites a TCP packet in place; `false` when its bytes are no longer there,
+/// Rewrites a TCP or UDP packet in place; `false` when its bytes are no longer there,
 /// which cannot happen between parsing and now.
 #[inline(always)]
-pub fn tcp<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
+pub fn translate<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
     let Some(ethernet) = packet.at::<EthHdr>(0) else { return false };
     let Some(ip) = packet.at::<Ipv4Hdr>(L3) else { return false };
-    let Some(tcp) = packet.at::<TcpHdr>(headers.l4) else { return false };
+    // Source and destination port, which TCP and UDP have at the same place.
+    let Some(ports_at) = packet.at::<[u16; 2]>(headers.l4) else { return false };
     let addresses = csum::add(
         csum::diff32(headers.source.0, to.source.0),
         csum::diff32(headers.destination.0, to.destination.0),
@@ -63,9 +65,12 @@ pub fn tcp<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
     }
     // SAFETY: bounds checked above.
     unsafe {
-        *tcp.byte_add(offset_of!(TcpHdr, source)).cast::<u16>() = to.source_port.0;
-        *tcp.byte_add(offset_of!(TcpHdr, dest)).cast::<u16>() = to.destination_port.0;
+        *ports_at = [to.source_port.0, to.destination_port.0];
     }
-    packet.update_tcp_checksum(headers.l4 + offset_of!(TcpHdr, check), addresses, ports);
+    if headers.is_udp() {
+        packet.update_udp_checksum(headers.l4 + offset_of!(UdpHdr, check), addresses, ports);
+    } else {
+        packet.update_tcp_checksum(headers.l4 + offset_of!(TcpHdr, check), addresses, ports);
+    }
     true
 }

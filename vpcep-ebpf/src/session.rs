@@ -245,7 +245,7 @@ pub fn publish(
         abandon(claim, now);
         return Err(reason);
     }
-    let live = claim.word.live(State::SynSent);
+    let live = claim.word.live(State::first(flow.protocol, flow.destination_port.get()));
     // SAFETY: a pointer into the map; the word is ours.
     unsafe { atomic::store(&raw mut (*claim.slot).word, live.0) };
     if let Some(connections) = CONNECTIONS.get_ptr_mut(live.endpoint()) {

@@ -107,6 +107,15 @@ struct Options {
     /// How long a reset connection is kept [default: 10]
     #[arg(long, env = "VPCEP_TCP_RESET_SECS", value_name = "SECS")]
     tcp_reset_secs: Option<u32>,
+    /// How long idle UDP is kept when both sides have sent [default: 300]
+    #[arg(long, env = "VPCEP_UDP_SECS", value_name = "SECS")]
+    udp_secs: Option<u32>,
+    /// How long idle UDP is kept when only the client has sent [default: 120]
+    #[arg(long, env = "VPCEP_UDP_UNANSWERED_SECS", value_name = "SECS")]
+    udp_unanswered_secs: Option<u32>,
+    /// How long a DNS query is kept without an answer [default: 30]
+    #[arg(long, env = "VPCEP_DNS_QUERY_SECS", value_name = "SECS")]
+    dns_query_secs: Option<u32>,
     /// How long a source port rests before it is used again [default: 120]
     #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
     port_rest_secs: Option<u32>,
@@ -254,6 +263,9 @@ impl Options {
             tcp_closing_secs: self.tcp_closing_secs.or(file.tcp_closing_secs),
             tcp_time_wait_secs: self.tcp_time_wait_secs.or(file.tcp_time_wait_secs),
             tcp_reset_secs: self.tcp_reset_secs.or(file.tcp_reset_secs),
+            udp_secs: self.udp_secs.or(file.udp_secs),
+            udp_unanswered_secs: self.udp_unanswered_secs.or(file.udp_unanswered_secs),
+            dns_query_secs: self.dns_query_secs.or(file.dns_query_secs),
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
             audit_max_mib: self.audit_max_mib.or(file.audit_max_mib),
             audit_files: self.audit_files.or(file.audit_files),
@@ -319,6 +331,9 @@ impl Options {
             tcp_closing: secs("tcp-closing-secs", self.tcp_closing_secs, default.tcp_closing)?,
             tcp_time_wait: secs("tcp-time-wait-secs", self.tcp_time_wait_secs, default.tcp_time_wait)?,
             tcp_reset: secs("tcp-reset-secs", self.tcp_reset_secs, default.tcp_reset)?,
+            udp: secs("udp-secs", self.udp_secs, default.udp)?,
+            udp_unanswered: secs("udp-unanswered-secs", self.udp_unanswered_secs, default.udp_unanswered)?,
+            dns_query: secs("dns-query-secs", self.dns_query_secs, default.dns_query)?,
             port_rest: secs("port-rest-secs", self.port_rest_secs, default.port_rest)?,
         })
     }

@@ -29,7 +29,7 @@ const LINKER_LLVM: u32 = 22;
 
 /// Programs that building, testing, the demo and the benchmarks call, and
 /// Debian's package.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("cc", "build-essential"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
@@ -38,6 +38,8 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("iperf3", "iperf3"),
     ("nft", "nftables"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dig", "bind9-dnsutils"),
 ];
 
 /// Brings what is missing.

@@ -26,5 +26,6 @@ mod snat;
 mod stage;
 mod table;
 mod tcp_states;
+mod udp;
 mod whitelist;
 mod xdp;

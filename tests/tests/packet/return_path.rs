@@ -121,16 +121,16 @@ fn a_live_session_is_no_way_in_for_a_syn() {
 }
 
 #[test]
-fn only_tcp_comes_back() {
-    let udp = Datagram {
+fn other_protocols_do_not_come_back() {
+    let gre = Datagram {
         to: PROVIDER.mac,
         from: stage::BACKEND_MAC,
-        ..Datagram::new(*BACKEND.ip(), SOURCE, 17, &[0x1f, 0x90, 0x13, 0x88, 0, 8, 0, 0])
+        ..Datagram::new(*BACKEND.ip(), SOURCE, 47, &[0x1f, 0x90, 0x13, 0x88, 0, 8, 0, 0])
     };
     check([
-        Case::new("UDP to a source address", PROVIDER, udp.build())
+        Case::new("GRE to a source address", PROVIDER, gre.build())
             .dropped_unattributed(DropReason::Protocol),
-        Case::new("ICMP to a source address", PROVIDER, Datagram { protocol: 1, ..udp.clone() }.build())
+        Case::new("ICMP to a source address", PROVIDER, Datagram { protocol: 1, ..gre.clone() }.build())
             .dropped_unattributed(DropReason::Protocol),
     ]);
 }

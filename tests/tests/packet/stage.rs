@@ -102,6 +102,9 @@ pub const fn idle_secs(state: State) -> u32 {
         State::FinClient | State::FinBackend | State::LastFinClient | State::LastFinBackend => 300,
         State::TimeWait => 10,
         State::ResetByClient | State::ResetByBackend => 20,
+        State::Unanswered => 120,
+        State::Answered => 300,
+        State::Query => 30,
     }
 }
 

@@ -63,13 +63,18 @@ pub trait Packet {
     /// `vpcep_common::csum`). Invalidates pointers.
     fn update_tcp_checksum(&mut self, offset: usize, addresses: u32, ports: u32);
 
+    /// The same for the UDP checksum at `offset`, where 0 says that there is none
+    /// (RFC 768). Invalidates pointers.
+    fn update_udp_checksum(&mut self, offset: usize, addresses: u32, ports: u32);
+
     /// Sets the TCP checksum at `offset` of a segment that was just written
     /// whole, given the sums of its pseudo-header and of its bytes with a zero
     /// checksum. Invalidates pointers.
     fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32);
 
-    /// Whether this hook can keep the TCP checksum of a sender right, judged by
-    /// a segment of its handshake: XDP cannot when it is still to be completed.
+    /// Whether this hook can keep the checksums of a sender right, judged by a
+    /// segment of its handshake or its first datagram: XDP cannot when they are
+    /// still to be completed.
     fn can_keep_checksum(&self, headers: &Headers) -> bool;
 
     /// Whether this hook handles a side of a session that may have been left

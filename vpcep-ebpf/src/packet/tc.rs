@@ -3,7 +3,7 @@
 //! outside of the bytes, and leave their TCP checksum to be completed.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::BPF_F_PSEUDO_HDR;
+use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::generated::{
     bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
     bpf_skb_vlan_push,
@@ -92,6 +92,18 @@ impl Packet for TcPacket {
         };
         // SAFETY: as above.
         unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(ports), 0) };
+    }
+
+    #[inline(always)]
+    fn update_udp_checksum(&mut self, offset: usize, addresses: u32, ports: u32) {
+        let skb = self.context.skb.skb;
+        let (zero_is_none, addresses, ports) =
+            (u64::from(BPF_F_MARK_MANGLED_0), u64::from(addresses), u64::from(ports));
+        let pseudo_header = u64::from(BPF_F_PSEUDO_HDR) | zero_is_none;
+        // SAFETY: the context of this run; offsets are checked by the helper.
+        unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, addresses, pseudo_header) };
+        // SAFETY: as above.
+        unsafe { bpf_l4_csum_replace(skb, offset as u32, 0, ports, zero_is_none) };
     }
 
     /// Right in both cases without knowing which it is: the field gets what

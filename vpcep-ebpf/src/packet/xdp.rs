@@ -1,8 +1,11 @@
 //! Packets at the XDP hook: the frame as it came from the wire, tags and all.
 
+use core::mem::offset_of;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
+use network_types::udp::UdpHdr;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
@@ -67,6 +70,19 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn update_udp_checksum(&mut self, offset: usize, addresses: u32, ports: u32) {
+        let Some(check) = self.at::<u16>(offset) else { return };
+        // SAFETY: bounds checked just now.
+        let known = unsafe { *check };
+        if known == 0 {
+            return;
+        }
+        let sum = csum::apply(known, csum::add(addresses, ports));
+        // SAFETY: bounds checked just now.
+        unsafe { *check = if sum == 0 { 0xffff } else { sum } };
+    }
+
+    #[inline(always)]
     fn set_tcp_checksum(&mut self, offset: usize, pseudo_header: u32, segment: u32) {
         let Some(check) = self.at::<u16>(offset) else { return };
         // SAFETY: bounds checked just now.
@@ -76,6 +92,14 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn can_keep_checksum(&self, headers: &Headers) -> bool {
         let length = headers.segment_len();
+        if headers.is_udp() {
+            // One to be completed is the sum of the pseudo-header. Another is that too once in 65 536.
+            let Some(check) = self.at::<u16>(headers.l4 + offset_of!(UdpHdr, check)) else { return false };
+            let begun =
+                csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
+            // SAFETY: bounds checked just now.
+            return unsafe { *check } != csum::fold(begun);
+        }
         let mut sum = csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
         // Fifteen words are the longest TCP header; one with payload cannot be judged.
         if length as usize > 15 * 4 || length & 3 != 0 {

@@ -79,7 +79,7 @@ described! {
         "type": "string",
         "pattern": r"^(\*|iam:domain::(\*|[A-Za-z0-9]{1,64})|organizations:orgPath::[A-Za-z0-9/*?-]{1,1024})$"
     };
-    Protocol: {"type": "string", "pattern": "^[Tt][Cc][Pp]$"};
+    Protocol: {"type": "string", "pattern": "^([Tt][Cc][Pp]|[Uu][Dd][Pp])$"};
     BackendKind: {"type": "string", "pattern": "^([Vv][Mm]|[Bb][Mm][Ss]|[Vv][Ii][Pp]|[Ll][Bb])$"};
 }
 

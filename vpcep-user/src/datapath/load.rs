@@ -251,6 +251,9 @@ fn programs_settings(
         }
         State::TimeWait => ticks_of(timeouts.tcp_time_wait),
         State::ResetByClient | State::ResetByBackend => ticks_of(timeouts.tcp_reset),
+        State::Unanswered => ticks_of(timeouts.udp_unanswered),
+        State::Answered => ticks_of(timeouts.udp),
+        State::Query => ticks_of(timeouts.dns_query),
         State::None | State::Established => ticks_of(timeouts.tcp_established),
     };
     Ok(Settings {

@@ -94,6 +94,12 @@ pub struct Timeouts {
     pub tcp_time_wait: Duration,
     /// A reset was seen.
     pub tcp_reset: Duration,
+    /// UDP, both directions seen (RFC 4787 recommends 5 min).
+    pub udp: Duration,
+    /// UDP, nothing from the backend yet (RFC 4787 asks for at least 2 min).
+    pub udp_unanswered: Duration,
+    /// A DNS query without an answer yet.
+    pub dns_query: Duration,
     /// How long a source port rests before it serves another flow.
     pub port_rest: Duration,
 }
@@ -106,6 +112,9 @@ impl Default for Timeouts {
             tcp_closing: Duration::from_secs(240),
             tcp_time_wait: Duration::from_secs(10),
             tcp_reset: Duration::from_secs(10),
+            udp: Duration::from_secs(300),
+            udp_unanswered: Duration::from_secs(120),
+            dns_query: Duration::from_secs(30),
             port_rest: Duration::from_secs(120),
         }
     }
@@ -200,7 +209,8 @@ pub struct SessionInfo {
     pub source: SocketAddrV4,
     /// The backend.
     pub backend: SocketAddrV4,
-    /// `syn-sent`, `syn-received`, `established`, `closing`, `closed`, `reset`.
+    /// `syn-sent`, `syn-received`, `established`, `closing`, `closed`, `reset`,
+    /// and for UDP `unanswered`, `answered`, `closed` (a DNS query with its answer).
     pub state: String,
     /// Seconds since it was opened.
     pub age_secs: u64,

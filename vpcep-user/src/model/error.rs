@@ -83,7 +83,7 @@ pub enum ModelError {
         value: i64,
     },
     /// Not a protocol this release carries.
-    #[error("bad protocol \"{value}\": TCP only in this release")]
+    #[error("bad protocol \"{value}\": expected TCP or UDP")]
     Protocol {
         /// What was given.
         value: String,

@@ -44,6 +44,8 @@ pub enum Protocol {
     /// TCP.
     #[default]
     Tcp,
+    /// UDP.
+    Udp,
 }
 
 impl Protocol {
@@ -52,6 +54,7 @@ impl Protocol {
     pub fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
+            Self::Udp => 17,
         }
     }
 }
@@ -62,6 +65,8 @@ impl FromStr for Protocol {
     fn from_str(text: &str) -> Result<Self, ModelError> {
         if text.eq_ignore_ascii_case("TCP") {
             Ok(Self::Tcp)
+        } else if text.eq_ignore_ascii_case("UDP") {
+            Ok(Self::Udp)
         } else {
             Err(ModelError::Protocol { value: text.into() })
         }
@@ -72,6 +77,7 @@ impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp => "TCP",
+            Self::Udp => "UDP",
         })
     }
 }
@@ -151,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn protocol_is_tcp_in_any_case_and_nothing_else() {
-        assert_eq!("tcp".parse(), Ok(Protocol::Tcp));
-        for bad in ["UDP", "udp", "", "TCP "] {
+    fn protocol_is_tcp_or_udp_in_any_case_and_nothing_else() {
+        assert_eq!(("tcp".parse(), "UDP".parse()), (Ok(Protocol::Tcp), Ok(Protocol::Udp)));
+        for bad in ["", "TCP ", "ICMP", "17"] {
             assert!(bad.parse::<Protocol>().is_err(), "{bad}");
         }
     }

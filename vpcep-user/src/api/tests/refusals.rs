@@ -59,7 +59,7 @@ async fn bad_services_are_refused() {
             (json!({"ports": [port(1, 65536)]}), "3043"),
             (json!({"ports": [port(1, 1), port(1, 2)]}), "3004"),
             (json!({"ports": many}), "3074"),
-            (json!({"ports": [{"client_port": 1, "server_port": 1, "protocol": "UDP"}]}), "3075"),
+            (json!({"ports": [{"client_port": 1, "server_port": 1, "protocol": "SCTP"}]}), "3075"),
             (json!({"ports": "80"}), "0002"),
             (json!({"description": "<b>"}), "0002"),
             (json!({"service_type": "gateway"}), "0002"),
