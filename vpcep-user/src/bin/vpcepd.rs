@@ -40,6 +40,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Makes all threads allocate from two arenas. The C library gives each thread one up to eight
+/// per processor, and what a request leaves free in one is of no use to the next in another: with
+/// 50 000 endpoints that was 130 of 290 MB.
+fn share_arenas() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a setting of the allocator, made while there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 fn start(flags: Flags) -> anyhow::Result<()> {
     let (detach, forget) = (flags.detach, flags.forget_access_keys);
     let settings = flags.settings()?;
@@ -53,6 +64,7 @@ fn start(flags: Flags) -> anyhow::Result<()> {
         return Ok(());
     }
     raise_file_limit();
+    share_arenas();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
     runtime.block_on(run(settings))
 }
