@@ -64,6 +64,7 @@ fn settings(bpffs: &std::path::Path) -> Result<DatapathSettings> {
         max_endpoints: 16_384,
         max_sessions: 1 << 18,
         bpffs: bpffs.to_owned(),
+        no_echo: false,
         timeouts: Timeouts::default(),
     })
 }

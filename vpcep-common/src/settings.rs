@@ -18,8 +18,8 @@ pub struct Settings {
     pub shard_mask: u32,
     /// Buckets of the forward index minus one.
     pub index_mask: u32,
-    /// Zero.
-    pub pad: u32,
+    /// [`settings_flags`].
+    pub flags: u32,
     /// Ticks that a freed port rests before another flow may have it.
     pub rest: u32,
     /// Identity of the store whose state the maps follow.
@@ -28,6 +28,12 @@ pub struct Settings {
     pub idle: [u32; tcp::State::COUNT],
 }
 const _: () = assert!(size_of::<Settings>() == 120);
+
+/// Bits of [`Settings::flags`].
+pub mod settings_flags {
+    /// Echo requests to endpoints are dropped.
+    pub const NO_ECHO: u32 = 1 << 0;
+}
 
 impl Settings {
     /// The gateway's shard.

@@ -6,6 +6,8 @@
 #![no_main]
 // Atomics that return the old value: `core::sync::atomic` has none for BPF.
 #![feature(core_intrinsics)]
+// How packet pointers are loaded, see packet::pointer.
+#![feature(asm_experimental_arch)]
 #![allow(internal_features, reason = "core_intrinsics, see atomic.rs")]
 #![expect(
     clippy::multiple_unsafe_ops_per_block,
@@ -18,9 +20,11 @@ mod arp;
 mod atomic;
 mod counters;
 mod endpoint;
+mod icmp;
 mod index;
 mod maps;
 mod neighbour;
+mod open;
 mod packet;
 mod parse;
 mod pipeline;

@@ -24,6 +24,9 @@ pub const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
 /// An 802.1Q tag follows.
 pub const ETH_P_8021Q: u16 = 0x8100_u16.to_be();
 
+/// IANA number of ICMP.
+const IPPROTO_ICMP: u8 = 1;
+
 /// Frame bytes that hold Ethernet, IPv4 and TCP without options. No more is made
 /// accessible as a rule: in what a local sender hands over, that is all of the
 /// linear part, and asking for more copies every packet.
@@ -58,7 +61,7 @@ pub struct Headers {
     /// Bytes of the IP packet, header included.
     pub ip_len: u16,
     /// Offset of the transport header.
-    pub l4: usize,
+    l4: u32,
     /// Bytes of the TCP header; 0 in other protocols.
     pub tcp_len: u8,
 }
@@ -67,6 +70,13 @@ pub struct Headers {
 pub const L3: usize = EthHdr::LEN;
 
 impl Headers {
+    /// Offset of the transport header. Kept in 32 bits: a longer one is copied in halves, after
+    /// which the verifier knows no bound of it.
+    #[inline(always)]
+    pub fn l4(&self) -> usize {
+        self.l4 as usize
+    }
+
     /// Whether this is a whole packet of a protocol that sessions have.
     #[inline(always)]
     pub fn is_carried(&self) -> bool {
@@ -79,6 +89,12 @@ impl Headers {
         self.protocol == IPPROTO_UDP
     }
 
+    /// Whether this is a whole ICMP message.
+    #[inline(always)]
+    pub fn is_icmp(&self) -> bool {
+        !self.is_fragment && self.protocol == IPPROTO_ICMP
+    }
+
     /// Whether it may open a session: a SYN without ACK or RST, or any datagram.
     #[inline(always)]
     pub fn is_opening(&self) -> bool {
@@ -88,7 +104,7 @@ impl Headers {
     /// Bytes of the IP packet behind the IP header.
     #[inline(always)]
     pub fn segment_len(&self) -> u16 {
-        self.ip_len - (self.l4 - L3) as u16
+        self.ip_len - (self.l4 - L3 as u32) as u16
     }
 
     /// Key of the flow from the client's side.
@@ -160,7 +176,7 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
             sequence: Be32(0),
             acknowledgement: Be32(0),
             ip_len,
-            l4: L3 + header_len,
+            l4: (L3 + header_len) as u32,
             tcp_len: 0,
         }
     };
@@ -170,6 +186,9 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
         } else {
             tcp(packet, &mut headers)?;
         }
+    } else if headers.is_icmp() {
+        // All of it is read, to see whether it adds up.
+        packet.pull(L3 as u32 + u32::from(headers.ip_len));
     }
     Ok(headers)
 }
@@ -177,7 +196,7 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
 /// Adds what the UDP header says.
 #[inline(always)]
 fn udp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
-    let udp = packet.at::<UdpHdr>(headers.l4).ok_or(DropReason::Malformed)?;
+    let udp = packet.at::<UdpHdr>(headers.l4()).ok_or(DropReason::Malformed)?;
     // SAFETY: bounds checked just now.
     let (source, destination, length): (u16, u16, u16) =
         unsafe { (field(udp, 0), field(udp, 2), field(udp, 4)) };
@@ -193,7 +212,7 @@ fn udp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
 /// Adds what the TCP header says.
 #[inline(always)]
 fn tcp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
-    let tcp = packet.at::<TcpHdr>(headers.l4).ok_or(DropReason::Malformed)?;
+    let tcp = packet.at::<TcpHdr>(headers.l4()).ok_or(DropReason::Malformed)?;
     // SAFETY: bounds checked just now; the data offset and the flags are bytes
     // 12 and 13, which the crate's type holds as one bit field.
     let (data_offset, flags) = unsafe { (field::<_, u8>(tcp, 12), field::<_, u8>(tcp, 13)) };

@@ -17,32 +17,25 @@ use network_types::eth::EthHdr;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::DropReason;
-use vpcep_common::endpoint::Backend;
-use vpcep_common::hash::siphash;
-use vpcep_common::limits::RING_SIZE;
-use vpcep_common::session::{FlowKey, left_to_tc, ticks};
+use vpcep_common::session::{left_to_tc, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::{Side, flags};
 
-use crate::counters;
-use crate::endpoint::{self, Address, Mapping, Policy};
-use crate::index;
-use crate::maps::{BACKENDS, RINGS, SETTINGS};
-use crate::neighbour;
+use crate::endpoint::{self, Address, Policy};
+use crate::maps::SETTINGS;
 use crate::packet::Packet;
 use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
-use crate::reset;
 use crate::rewrite::{self, Rewrite};
-use crate::session::{self, Opening, Session};
-use crate::snat;
+use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
+use crate::{counters, icmp, index, neighbour, open, reset};
 
-/// No slot: no session has port 0.
-const NO_SLOT: u32 = 0;
+/// First multicast address (RFC 5771); broadcast is above.
+const MULTICAST: u32 = 0xe000_0000;
 
 /// What a step decided; carried out in one place, [`process`].
-enum Decision {
+pub enum Decision {
     /// Nothing more to do to the packet.
     Done(Verdict),
     /// Translate and send.
@@ -55,11 +48,15 @@ enum Decision {
 
 /// What all steps know: where the packet came in and what rules here.
 #[derive(Clone, Copy)]
-struct Scene {
-    settings: &'static Settings,
-    attachment: &'static Attachment,
-    attachment_number: u32,
-    now: u32,
+pub struct Scene {
+    /// What the loader says.
+    pub settings: &'static Settings,
+    /// Where the packet came in.
+    pub attachment: &'static Attachment,
+    /// Its number.
+    pub attachment_number: u32,
+    /// In ticks.
+    pub now: u32,
 }
 
 /// Handles one packet.
@@ -83,6 +80,9 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
         Err(reason) => return drop(Refusal::silent(reason)),
     };
     let scene = Scene { settings, attachment, attachment_number, now: session::now() };
+    if headers.is_icmp() && headers.destination.get() < MULTICAST {
+        return icmp::handle(packet, &scene, &headers);
+    }
     match decide(packet, &scene, &headers) {
         Decision::Done(verdict) => verdict,
         Decision::Forward { to, out, endpoint, sender } => {
@@ -109,7 +109,7 @@ fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
     let destination = headers.destination.get();
     // Multicast (224/4) and broadcast are for the host, if it lives here at all:
     // tenants have no business with its DHCP client or name resolution.
-    if destination >= 0xe000_0000 {
+    if destination >= MULTICAST {
         let is_host_here = scene.attachment.flags & attachment_flags::HOST_IPV4 != 0;
         return Decision::Done(if is_host_here { Verdict::Pass } else { Verdict::Drop });
     }
@@ -164,8 +164,8 @@ fn forward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<De
         // By number: an absent session would leave registers unset, which the verifier
         // refuses to see saved ("R4 !read_ok").
         over => {
-            let over = over.map_or(NO_SLOT, |session| session.number);
-            forward_new(packet, scene, headers, &flow, is_opening, over)
+            let over = over.map_or(open::NO_SLOT, |session| session.number);
+            open::forward_new(packet, scene, headers, &flow, is_opening, over)
         }
     }
 }
@@ -229,7 +229,7 @@ fn follow_client(session: &Session, scene: &Scene, headers: &Headers) {
 
 /// The decision that sends a packet of a session to its backend.
 #[inline(always)]
-fn towards_backend(scene: &Scene, session: &Session, mac: [u8; 6], out: &'static Attachment) -> Decision {
+pub fn towards_backend(scene: &Scene, session: &Session, mac: [u8; 6], out: &'static Attachment) -> Decision {
     let (source, port) = scene.settings.shard().source(session.number);
     // SAFETY: a pointer into the map.
     let (backend, backend_port) = unsafe { ((*session.slot).backend, (*session.slot).backend_port) };
@@ -252,7 +252,7 @@ fn towards_backend(scene: &Scene, session: &Session, mac: [u8; 6], out: &'static
 /// another it is checked again. So a reject, a changed whitelist or a removed
 /// endpoint work on the next packet, without a search for sessions.
 #[inline(always)]
-fn check_policy(session: &Session) -> Result<(), Refusal> {
+pub fn check_policy(session: &Session) -> Result<(), Refusal> {
     let endpoint = session.word.endpoint();
     let policy = Policy::of(endpoint).ok_or(Refusal::of(endpoint, DropReason::NotAccepted))?;
     // SAFETY: a pointer into the map.
@@ -264,116 +264,6 @@ fn check_policy(session: &Session) -> Result<(), Refusal> {
     // SAFETY: a pointer into the map; a plain store by design.
     unsafe { (*session.slot).generation = policy.generation() };
     Ok(())
-}
-
-/// A packet of no session, to something that may be an endpoint.
-#[inline(always)]
-fn forward_new<P: Packet>(
-    packet: &P,
-    scene: &Scene,
-    headers: &Headers,
-    flow: &FlowKey,
-    is_opening: bool,
-    over: u32,
-) -> Result<Decision, Refusal> {
-    let Some(mapping) = endpoint::mapping(flow.vpc, headers) else {
-        return match endpoint::address(flow.vpc, headers.destination) {
-            Address::Host => Ok(Decision::Done(Verdict::Pass)),
-            Address::Other => Err(Refusal::silent(DropReason::NotForwarded)),
-            Address::Endpoint(number) => Err(match Policy::of(number) {
-                Some(policy) => policy.refuse(DropReason::PortNotMapped),
-                None => Refusal::of(number, DropReason::PortNotMapped),
-            }),
-        };
-    };
-    let policy =
-        Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
-    if !is_opening {
-        return Err(policy.refuse(DropReason::NoSession));
-    }
-    if in_range(headers.source.get()) {
-        return Err(Refusal::of(mapping.endpoint, DropReason::ReservedSource));
-    }
-    policy.admits(headers.source).map_err(|reason| policy.refuse(reason))?;
-    let backend = choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?;
-    let (mac, out) =
-        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(mapping.endpoint, reason))?;
-    if !packet.can_leave(scene.attachment, out) {
-        return Ok(Decision::Done(Verdict::Pass));
-    }
-    if headers.ttl <= 1 {
-        return Err(Refusal::of(mapping.endpoint, DropReason::TtlExceeded));
-    }
-    if !packet.can_keep_checksum(headers) {
-        return Ok(Decision::Done(Verdict::Pass));
-    }
-    let opening = Opening {
-        generation: policy.generation(),
-        backend: backend.address,
-        backend_port: if backend.port.0 == 0 { mapping.server_port } else { backend.port },
-        provider_vpc: backend.vpc,
-        next_hop: backend.next_hop,
-        attachment: scene.attachment_number as u16,
-        client_mac: headers.source_mac,
-        left_to_tc: if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 },
-    };
-    let session = open(scene, flow, &policy, &opening, over)?;
-    Ok(towards_backend(scene, &session, mac, out))
-}
-
-/// The backend that a flow goes to.
-#[inline(always)]
-fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'static Backend> {
-    let ring = RINGS.get(mapping.endpoint)?;
-    let [addresses, ports] = flow.words();
-    let position = siphash(scene.settings.hash_key, ports, addresses) as usize & (RING_SIZE - 1);
-    let number = ring.backends[position];
-    if number == 0 {
-        return None;
-    }
-    BACKENDS.get(u32::from(number))
-}
-
-/// Opens a session, in the slot of one that is `over` if there is any.
-#[inline(always)]
-fn open(
-    scene: &Scene,
-    flow: &FlowKey,
-    policy: &Policy,
-    opening: &Opening,
-    over: u32,
-) -> Result<Session, Refusal> {
-    // Another CPU was faster: its packet, or the retransmission, settles it.
-    let refuse = |reason| match reason {
-        DropReason::Contended => Refusal::of(policy.endpoint, reason),
-        _ => policy.refuse(reason),
-    };
-    let recycled = match over {
-        NO_SLOT => None,
-        number => {
-            let session = session::of_flow_in(number, flow).filter(|session| session.word.tcp().is_over());
-            let claim = session.and_then(|session| session.recycle(policy.endpoint));
-            Some(claim.ok_or_else(|| refuse(DropReason::Contended))?)
-        }
-    };
-    if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
-        if let Some(claim) = recycled {
-            index::leave(scene.settings, flow, claim.number);
-            session::abandon(&claim, scene.now);
-        }
-        return Err(refuse(reason));
-    }
-    let claim = match recycled {
-        Some(claim) => claim,
-        None => match snat::claim(scene.settings, flow, policy.endpoint, scene.now) {
-            Some(claim) => claim,
-            None => {
-                session::lower(policy.endpoint);
-                return Err(refuse(DropReason::NoSourcePort));
-            }
-        },
-    };
-    session::publish(scene.settings, &claim, flow, opening, recycled.is_some(), scene.now).map_err(refuse)
 }
 
 /// From a provider's VPC, to an address of the range that backends see.
@@ -494,7 +384,7 @@ fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: 
 }
 
 #[inline(always)]
-fn drop(refusal: Refusal) -> Verdict {
+pub fn drop(refusal: Refusal) -> Verdict {
     counters::dropped(refusal.endpoint, refusal.reason);
     Verdict::Drop
 }

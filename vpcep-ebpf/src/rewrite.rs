@@ -32,22 +32,36 @@ pub struct Rewrite {
 /// which cannot happen between parsing and now.
 #[inline(always)]
 pub fn translate<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
-    let Some(ethernet) = packet.at::<EthHdr>(0) else { return false };
-    let Some(ip) = packet.at::<Ipv4Hdr>(L3) else { return false };
+    if !network(packet, headers, to, headers.ttl.wrapping_sub(1)) {
+        return false;
+    }
     // Source and destination port, which TCP and UDP have at the same place.
-    let Some(ports_at) = packet.at::<[u16; 2]>(headers.l4) else { return false };
-    let addresses = csum::add(
-        csum::diff32(headers.source.0, to.source.0),
-        csum::diff32(headers.destination.0, to.destination.0),
-    );
+    let Some(ports_at) = packet.at::<[u16; 2]>(headers.l4()) else { return false };
+    // SAFETY: bounds checked just now.
+    unsafe { *ports_at = [to.source_port.0, to.destination_port.0] };
+    let addresses = addresses(headers, to);
     let ports = csum::add(
         csum::diff16(headers.source_port.0, to.source_port.0),
         csum::diff16(headers.destination_port.0, to.destination_port.0),
     );
+    if headers.is_udp() {
+        packet.update_udp_checksum(headers.l4() + offset_of!(UdpHdr, check), addresses, ports);
+    } else {
+        packet.update_tcp_checksum(headers.l4() + offset_of!(TcpHdr, check), addresses, ports);
+    }
+    true
+}
+
+/// The part of [`translate`] that is the same for every protocol: MACs, addresses, hop
+/// limit, and the checksum of the IP header.
+#[inline(always)]
+pub fn network<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite, ttl: u8) -> bool {
+    let Some(ethernet) = packet.at::<EthHdr>(0) else { return false };
+    let Some(ip) = packet.at::<Ipv4Hdr>(L3) else { return false };
     // The hop limit shares a 16-bit word with the protocol.
     let hop = csum::diff16(
         u16::from_ne_bytes([headers.ttl, headers.protocol]),
-        u16::from_ne_bytes([headers.ttl.wrapping_sub(1), headers.protocol]),
+        u16::from_ne_bytes([ttl, headers.protocol]),
     );
     // SAFETY: bounds checked above.
     unsafe {
@@ -58,19 +72,19 @@ pub fn translate<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> 
     // hold them as bytes.
     unsafe {
         let check = ip.byte_add(offset_of!(Ipv4Hdr, check)).cast::<u16>();
-        *check = csum::apply(*check, csum::add(addresses, hop));
-        (*ip).ttl = headers.ttl.wrapping_sub(1);
+        *check = csum::apply(*check, csum::add(addresses(headers, to), hop));
+        (*ip).ttl = ttl;
         *ip.byte_add(offset_of!(Ipv4Hdr, src_addr)).cast::<u32>() = to.source.0;
         *ip.byte_add(offset_of!(Ipv4Hdr, dst_addr)).cast::<u32>() = to.destination.0;
     }
-    // SAFETY: bounds checked above.
-    unsafe {
-        *ports_at = [to.source_port.0, to.destination_port.0];
-    }
-    if headers.is_udp() {
-        packet.update_udp_checksum(headers.l4 + offset_of!(UdpHdr, check), addresses, ports);
-    } else {
-        packet.update_tcp_checksum(headers.l4 + offset_of!(TcpHdr, check), addresses, ports);
-    }
     true
+}
+
+/// What the change of addresses does to a sum.
+#[inline(always)]
+fn addresses(headers: &Headers, to: &Rewrite) -> u32 {
+    csum::add(
+        csum::diff32(headers.source.0, to.source.0),
+        csum::diff32(headers.destination.0, to.destination.0),
+    )
 }

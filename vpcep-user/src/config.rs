@@ -116,6 +116,9 @@ struct Options {
     /// How long a DNS query is kept without an answer [default: 30]
     #[arg(long, env = "VPCEP_DNS_QUERY_SECS", value_name = "SECS")]
     dns_query_secs: Option<u32>,
+    /// Leave ping to endpoint addresses unanswered [values: true, false]
+    #[arg(long, env = "VPCEP_NO_ECHO", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
+    no_echo: Option<bool>,
     /// How long a source port rests before it is used again [default: 120]
     #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
     port_rest_secs: Option<u32>,
@@ -266,6 +269,7 @@ impl Options {
             udp_secs: self.udp_secs.or(file.udp_secs),
             udp_unanswered_secs: self.udp_unanswered_secs.or(file.udp_unanswered_secs),
             dns_query_secs: self.dns_query_secs.or(file.dns_query_secs),
+            no_echo: self.no_echo.or(file.no_echo),
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
             audit_max_mib: self.audit_max_mib.or(file.audit_max_mib),
             audit_files: self.audit_files.or(file.audit_files),
@@ -304,6 +308,7 @@ impl Options {
                 kind: self.datapath.unwrap_or_default(),
                 snat_range: snat_range(self.snat_range.as_deref().unwrap_or("198.19.128.0/26"))?,
                 max_endpoints: positive("max-endpoints", self.max_endpoints, 16_384)?,
+                no_echo: self.no_echo.unwrap_or(false),
                 max_sessions: positive("max-sessions", self.max_sessions, 2_097_152)?,
                 bpffs: self.bpffs.unwrap_or_else(|| "/sys/fs/bpf/vpcep".into()),
                 timeouts,

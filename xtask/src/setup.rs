@@ -29,7 +29,7 @@ const LINKER_LLVM: u32 = 22;
 
 /// Programs that building, testing, the demo and the benchmarks call, and
 /// Debian's package.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("cc", "build-essential"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
@@ -40,6 +40,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("nft", "nftables"),
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
+    ("ping", "iputils-ping"),
 ];
 
 /// Brings what is missing.

@@ -13,6 +13,7 @@ mod connection_limit;
 mod equal_ranges;
 mod half_close;
 mod hooks;
+mod icmp;
 mod isolation;
 mod load_balancer;
 mod on_premises;

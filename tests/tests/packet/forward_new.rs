@@ -242,7 +242,6 @@ fn other_protocols_are_not_translated() {
     };
     let endpoint = *ENDPOINT_ADDRESS.ip();
     check([
-        Case::new("ICMP to an endpoint", CONSUMER, to(endpoint, 1)).dropped(DropReason::Protocol),
         Case::new("GRE to an endpoint", CONSUMER, to(endpoint, 47)).dropped(DropReason::Protocol),
         Case::new("ICMP to the host", CONSUMER, to(HOST_ADDRESS, 1)),
         Case::new("GRE to nobody of ours", CONSUMER, to([10, 0, 0, 9].into(), 47))

@@ -158,7 +158,7 @@ fn settings(capacity: Capacity) -> Settings {
         shard_base: RANGE,
         shard_mask: (1 << (32 - capacity.shard_prefix_len)) - 1,
         index_mask: index::buckets(capacity.flows) - 1,
-        pad: 0,
+        flags: 0,
         rest: ticks(REST_SECS),
         owner: [0; 16],
         idle,

@@ -16,6 +16,29 @@ use vpcep_common::attachment::Attachment;
 
 use crate::parse::Headers;
 
+/// The packet pointer at this offset of a context. Loaded by an instruction that LLVM does not
+/// look into: a field of 32 bits would be widened once more where it is used in another block, by
+/// an instruction that cuts a register to 32 bits, and the verifier no longer takes that for a
+/// pointer (`mem access 'scalar'`; rustc 1.97, kernel 6.18).
+///
+/// # Safety
+/// There is such a pointer at this offset.
+#[inline(always)]
+unsafe fn pointer<const OFFSET: usize, C>(context: *const C) -> usize {
+    let address: usize;
+    // SAFETY: reads the context, which is there for the whole run.
+    unsafe {
+        core::arch::asm!(
+            "{address} = *(u32 *)({context} + {offset})",
+            address = lateout(reg) address,
+            context = in(reg) context,
+            offset = const OFFSET,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    address
+}
+
 /// Where a whole Ethernet frame of a reply ends: Ethernet, IPv4 and TCP without options.
 pub const RESET_FRAME_LEN: u32 = 54;
 

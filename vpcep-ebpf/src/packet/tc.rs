@@ -2,8 +2,10 @@
 //! the MTU (GSO), have headers that are not accessible yet, carry their VLAN tag
 //! outside of the bytes, and leave their TCP checksum to be completed.
 
+use core::mem::offset_of;
+
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::generated::{
     bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
     bpf_skb_vlan_push,
@@ -12,7 +14,7 @@ use aya_ebpf::programs::TcContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
-use super::{FOREIGN_TAG, Packet};
+use super::{FOREIGN_TAG, Packet, pointer};
 use crate::parse::{ETH_P_8021Q, Headers};
 
 /// A socket buffer at TC.
@@ -62,12 +64,14 @@ impl Packet for TcPacket {
 
     #[inline(always)]
     fn data(&self) -> usize {
-        self.context.data()
+        // SAFETY: a pointer of the context.
+        unsafe { pointer::<{ offset_of!(__sk_buff, data) }, _>(self.context.skb.skb) }
     }
 
     #[inline(always)]
     fn data_end(&self) -> usize {
-        self.context.data_end()
+        // SAFETY: a pointer of the context.
+        unsafe { pointer::<{ offset_of!(__sk_buff, data_end) }, _>(self.context.skb.skb) }
     }
 
     #[inline(always)]

@@ -3,13 +3,14 @@
 use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use network_types::udp::UdpHdr;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
-use super::Packet;
+use super::{Packet, pointer};
 use crate::parse::Headers;
 
 /// A frame at XDP.
@@ -45,17 +46,19 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        (self.context.data_end() - self.context.data()) as u32
+        (self.data_end() - self.data()) as u32
     }
 
     #[inline(always)]
     fn data(&self) -> usize {
-        self.context.data()
+        // SAFETY: a pointer of the context.
+        unsafe { pointer::<{ offset_of!(xdp_md, data) }, _>(self.context.ctx) }
     }
 
     #[inline(always)]
     fn data_end(&self) -> usize {
-        self.context.data_end()
+        // SAFETY: a pointer of the context.
+        unsafe { pointer::<{ offset_of!(xdp_md, data_end) }, _>(self.context.ctx) }
     }
 
     /// All of the frame is accessible.
@@ -94,7 +97,7 @@ impl Packet for XdpPacket {
         let length = headers.segment_len();
         if headers.is_udp() {
             // One to be completed is the sum of the pseudo-header. Another is that too once in 65 536.
-            let Some(check) = self.at::<u16>(headers.l4 + offset_of!(UdpHdr, check)) else { return false };
+            let Some(check) = self.at::<u16>(headers.l4() + offset_of!(UdpHdr, check)) else { return false };
             let begun =
                 csum::pseudo_header(headers.source.0, headers.destination.0, headers.protocol, length);
             // SAFETY: bounds checked just now.
@@ -109,7 +112,7 @@ impl Packet for XdpPacket {
             if i * 4 >= length as usize {
                 break;
             }
-            let Some(word) = self.at::<u32>(headers.l4 + i * 4) else { return false };
+            let Some(word) = self.at::<u32>(headers.l4() + i * 4) else { return false };
             // SAFETY: bounds checked just now.
             sum = csum::add(sum, csum::word(unsafe { *word }));
         }

@@ -18,7 +18,7 @@ use aya_log::EbpfLogger;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
 use vpcep_common::session::ticks;
-use vpcep_common::settings::Settings;
+use vpcep_common::settings::{Settings, settings_flags};
 use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
 use vpcep_common::tcp::State;
 use vpcep_common::{ABI_VERSION, index, limits, maps as names};
@@ -262,7 +262,7 @@ fn programs_settings(
         shard_base: shard.base,
         shard_mask: shard.mask,
         index_mask: index::buckets(settings.max_sessions) - 1,
-        pad: 0,
+        flags: if settings.no_echo { settings_flags::NO_ECHO } else { 0 },
         rest: ticks_of(timeouts.port_rest),
         owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
@@ -371,6 +371,7 @@ mod tests {
                 max_endpoints: endpoints,
                 max_sessions: sessions,
                 bpffs: PathBuf::new(),
+                no_echo: false,
                 timeouts: Timeouts::default(),
             };
             let result = shard(&settings).map(drop).and_then(|()| check_capacities(&settings));

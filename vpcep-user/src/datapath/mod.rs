@@ -77,6 +77,8 @@ pub struct DatapathSettings {
     pub max_sessions: u32,
     /// Where programs and maps are pinned, so that flows outlive this process.
     pub bpffs: PathBuf,
+    /// Whether endpoints leave echo requests (ping) unanswered.
+    pub no_echo: bool,
     /// How long an idle session is kept, by state.
     pub timeouts: Timeouts,
 }

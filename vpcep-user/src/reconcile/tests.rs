@@ -26,6 +26,7 @@ fn start() -> Loop {
         max_endpoints: 1,
         max_sessions: 1,
         bpffs: "/nonexistent".into(),
+        no_echo: false,
         timeouts: Timeouts::default(),
     }));
     let (stop, stopped) = watch::channel(false);

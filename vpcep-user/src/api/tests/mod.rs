@@ -69,6 +69,7 @@ impl World {
             max_endpoints: 16,
             max_sessions: 16,
             bpffs: "/nonexistent".into(),
+            no_echo: false,
             timeouts: Timeouts::default(),
         }));
         let (stop, stopped) = watch::channel(false);

@@ -1,0 +1,131 @@
+//! A packet of no session: whether it may open one, to which backend, and the
+//! opening itself.
+
+use vpcep_common::counter::DropReason;
+use vpcep_common::endpoint::Backend;
+use vpcep_common::hash::siphash;
+use vpcep_common::limits::RING_SIZE;
+use vpcep_common::session::{FlowKey, left_to_tc};
+use vpcep_common::snat::in_range;
+
+use crate::endpoint::{self, Address, Mapping, Policy};
+use crate::maps::{BACKENDS, RINGS};
+use crate::packet::Packet;
+use crate::parse::Headers;
+use crate::pipeline::{Decision, Scene, towards_backend};
+use crate::session::{self, Opening, Session};
+use crate::verdict::{Refusal, Verdict};
+use crate::{index, neighbour, snat};
+
+/// No slot: no session has port 0.
+pub const NO_SLOT: u32 = 0;
+
+/// A packet of no session, to something that may be an endpoint.
+#[inline(always)]
+pub fn forward_new<P: Packet>(
+    packet: &P,
+    scene: &Scene,
+    headers: &Headers,
+    flow: &FlowKey,
+    is_opening: bool,
+    over: u32,
+) -> Result<Decision, Refusal> {
+    let Some(mapping) = endpoint::mapping(flow.vpc, headers) else {
+        return match endpoint::address(flow.vpc, headers.destination) {
+            Address::Host => Ok(Decision::Done(Verdict::Pass)),
+            Address::Other => Err(Refusal::silent(DropReason::NotForwarded)),
+            Address::Endpoint(number) => Err(match Policy::of(number) {
+                Some(policy) => policy.refuse(DropReason::PortNotMapped),
+                None => Refusal::of(number, DropReason::PortNotMapped),
+            }),
+        };
+    };
+    let policy =
+        Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
+    if !is_opening {
+        return Err(policy.refuse(DropReason::NoSession));
+    }
+    if in_range(headers.source.get()) {
+        return Err(Refusal::of(mapping.endpoint, DropReason::ReservedSource));
+    }
+    policy.admits(headers.source).map_err(|reason| policy.refuse(reason))?;
+    let backend = choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?;
+    let (mac, out) =
+        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(mapping.endpoint, reason))?;
+    if !packet.can_leave(scene.attachment, out) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    if headers.ttl <= 1 {
+        return Err(Refusal::of(mapping.endpoint, DropReason::TtlExceeded));
+    }
+    if !packet.can_keep_checksum(headers) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
+    let opening = Opening {
+        generation: policy.generation(),
+        backend: backend.address,
+        backend_port: if backend.port.0 == 0 { mapping.server_port } else { backend.port },
+        provider_vpc: backend.vpc,
+        next_hop: backend.next_hop,
+        attachment: scene.attachment_number as u16,
+        client_mac: headers.source_mac,
+        left_to_tc: if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 },
+    };
+    let session = open(scene, flow, &policy, &opening, over)?;
+    Ok(towards_backend(scene, &session, mac, out))
+}
+
+/// The backend that a flow goes to.
+#[inline(always)]
+fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'static Backend> {
+    let ring = RINGS.get(mapping.endpoint)?;
+    let [addresses, ports] = flow.words();
+    let position = siphash(scene.settings.hash_key, ports, addresses) as usize & (RING_SIZE - 1);
+    let number = ring.backends[position];
+    if number == 0 {
+        return None;
+    }
+    BACKENDS.get(u32::from(number))
+}
+
+/// Opens a session, in the slot of one that is `over` if there is any.
+#[inline(always)]
+fn open(
+    scene: &Scene,
+    flow: &FlowKey,
+    policy: &Policy,
+    opening: &Opening,
+    over: u32,
+) -> Result<Session, Refusal> {
+    // Another CPU was faster: its packet, or the retransmission, settles it.
+    let refuse = |reason| match reason {
+        DropReason::Contended => Refusal::of(policy.endpoint, reason),
+        _ => policy.refuse(reason),
+    };
+    let recycled = match over {
+        NO_SLOT => None,
+        number => {
+            let session = session::of_flow_in(number, flow).filter(|session| session.word.tcp().is_over());
+            let claim = session.and_then(|session| session.recycle(policy.endpoint));
+            Some(claim.ok_or_else(|| refuse(DropReason::Contended))?)
+        }
+    };
+    if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
+        if let Some(claim) = recycled {
+            index::leave(scene.settings, flow, claim.number);
+            session::abandon(&claim, scene.now);
+        }
+        return Err(refuse(reason));
+    }
+    let claim = match recycled {
+        Some(claim) => claim,
+        None => match snat::claim(scene.settings, flow, policy.endpoint, scene.now) {
+            Some(claim) => claim,
+            None => {
+                session::lower(policy.endpoint);
+                return Err(refuse(DropReason::NoSourcePort));
+            }
+        },
+    };
+    session::publish(scene.settings, &claim, flow, opening, recycled.is_some(), scene.now).map_err(refuse)
+}
