@@ -125,10 +125,10 @@ impl State {
         }
     }
 
-    /// Whether the backend has not sent anything yet.
+    /// Whether this is UDP that the backend has not answered yet.
     #[inline(always)]
     pub const fn is_unanswered(self) -> bool {
-        matches!(self, Self::SynSent | Self::Unanswered | Self::Query)
+        matches!(self, Self::Unanswered | Self::Query)
     }
 
     /// From the bits of a session word; what is none of ours is `None`.

@@ -23,9 +23,9 @@ use vpcep_common::tcp::{IPPROTO_TCP, IPPROTO_UDP, Side};
 
 use crate::endpoint::{self, Address, Policy};
 use crate::packet::Packet;
-use crate::parse::Headers;
+use crate::parse::{Headers, field};
 use crate::pipeline::{Scene, check_policy, drop};
-use crate::rewrite::{self, Rewrite};
+use crate::rewrite::{self, Rewrite, TTL};
 use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
 use crate::{counters, index, neighbour};
@@ -40,8 +40,6 @@ const PARAMETER_PROBLEM: u8 = 12;
 const HEADER_LEN: usize = 8;
 /// Words of the longest message that is looked at: one frame of 1500 bytes.
 const MAX_WORDS: usize = 370;
-/// Hop limit of an answer (RFC 1700).
-const TTL: u8 = 64;
 
 /// Type, code and checksum, in memory order.
 #[repr(C)]
@@ -265,21 +263,13 @@ fn send<P: Packet>(
 fn inner<P: Packet>(packet: &P, headers: &Headers) -> Option<Inner> {
     let l3 = headers.l4() + HEADER_LEN;
     let ip = packet.at::<Ipv4Hdr>(l3)?;
-    // SAFETY: bounds checked just now; fields by offset, as in `parse`.
-    let (vihl, protocol, frags) = unsafe {
-        (
-            *ip.cast::<u8>(),
-            *ip.byte_add(offset_of!(Ipv4Hdr, proto)).cast::<u8>(),
-            *ip.byte_add(offset_of!(Ipv4Hdr, frags)).cast::<u16>(),
-        )
+    // SAFETY: bounds checked just now.
+    let (vihl, protocol, frags): (u8, u8, u16) = unsafe {
+        (field(ip, 0), field(ip, offset_of!(Ipv4Hdr, proto)), field(ip, offset_of!(Ipv4Hdr, frags)))
     };
     // SAFETY: as above.
-    let (source, destination) = unsafe {
-        (
-            *ip.byte_add(offset_of!(Ipv4Hdr, src_addr)).cast::<u32>(),
-            *ip.byte_add(offset_of!(Ipv4Hdr, dst_addr)).cast::<u32>(),
-        )
-    };
+    let (source, destination): (u32, u32) =
+        unsafe { (field(ip, offset_of!(Ipv4Hdr, src_addr)), field(ip, offset_of!(Ipv4Hdr, dst_addr))) };
     let header_len = u16::from(vihl & 0xf) * 4;
     let is_later_fragment = u16::from_be(frags) & 0x1fff != 0;
     let is_carried = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;

@@ -14,11 +14,7 @@ use crate::session::{self, Session};
 #[inline(always)]
 pub fn find(settings: &Settings, flow: &FlowKey) -> Option<Session> {
     let place = place(settings, flow);
-    let number = match candidate(place.first(), place, 0) {
-        Some(number) => number,
-        None => candidate(place.second(), place, 0)?,
-    };
-    session::of_flow_in(number, flow)
+    session::of_flow_in(candidate(place, 0)?, flow)
 }
 
 /// Leads a flow to a slot that is claimed and filled.
@@ -30,15 +26,10 @@ pub fn find(settings: &Settings, flow: &FlowKey) -> Option<Session> {
 pub fn enter(settings: &Settings, flow: &FlowKey, number: u32) -> Result<(), DropReason> {
     let place = place(settings, flow);
     let entered = place.entry(number);
-    let (first, second) = (place.first(), place.second());
-    if !put(first, second, entered) {
+    if !put(place, entered) {
         return Err(DropReason::IndexFull);
     }
-    let other = match candidate(first, place, entered) {
-        Some(other) => Some(other),
-        None => candidate(second, place, entered),
-    };
-    if let Some(other) = other
+    if let Some(other) = candidate(place, entered)
         && session::is_used_by(other, flow)
     {
         leave(settings, flow, number);
@@ -61,9 +52,17 @@ fn place(settings: &Settings, flow: &FlowKey) -> Place {
     Place::new(settings.hash_key, flow, settings.index_mask)
 }
 
-/// The slot that a bucket has for a flow, by an entry other than `known`.
+/// The slot that the index has for a flow, by an entry other than `known`.
 #[inline(always)]
-fn candidate(bucket: u32, place: Place, known: u64) -> Option<u32> {
+fn candidate(place: Place, known: u64) -> Option<u32> {
+    match candidate_in(place.first(), place, known) {
+        Some(number) => Some(number),
+        None => candidate_in(place.second(), place, known),
+    }
+}
+
+#[inline(always)]
+fn candidate_in(bucket: u32, place: Place, known: u64) -> Option<u32> {
     let bucket = INDEX.get_ptr_mut(bucket)?;
     for way in 0..WAYS {
         let entry = read(bucket, way);
@@ -75,9 +74,9 @@ fn candidate(bucket: u32, place: Place, known: u64) -> Option<u32> {
 }
 
 #[inline(always)]
-fn put(first: u32, second: u32, entered: u64) -> bool {
-    let Some(first) = INDEX.get_ptr_mut(first) else { return false };
-    let Some(second) = INDEX.get_ptr_mut(second) else { return false };
+fn put(place: Place, entered: u64) -> bool {
+    let Some(first) = INDEX.get_ptr_mut(place.first()) else { return false };
+    let Some(second) = INDEX.get_ptr_mut(place.second()) else { return false };
     for ways in LEVELS {
         for bucket in [first, second] {
             for way in ways.clone() {

@@ -127,7 +127,7 @@ impl Headers {
 /// # Safety
 /// `offset + size_of::<T>()` lies within the header.
 #[inline(always)]
-unsafe fn field<H, T: Copy>(header: *const H, offset: usize) -> T {
+pub unsafe fn field<H, T: Copy>(header: *const H, offset: usize) -> T {
     // SAFETY: within the header by contract. Two-byte alignment suffices: BPF
     // loads may be unaligned on the architectures that the kernel JITs for.
     unsafe { *header.byte_add(offset).cast::<T>() }

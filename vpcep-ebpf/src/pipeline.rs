@@ -306,7 +306,7 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
         .filter(|out| out.vpc == consumer_vpc)
         .ok_or(Refusal::of(endpoint, DropReason::NoAttachment))?;
     // The first packet tells how the backend's are to be treated.
-    if headers.flags & flags::SYN != 0 || (headers.is_udp() && session.word.tcp().is_unanswered()) {
+    if headers.flags & flags::SYN != 0 || session.word.tcp().is_unanswered() {
         if !packet.can_keep_checksum(headers) {
             return Ok(Decision::Done(Verdict::Pass));
         }

@@ -12,6 +12,9 @@ use vpcep_common::csum;
 use crate::packet::Packet;
 use crate::parse::{Headers, L3};
 
+/// Hop limit of what the gateway itself sends (RFC 1700).
+pub const TTL: u8 = 64;
+
 /// What a packet becomes.
 pub struct Rewrite {
     /// MACs of the frame that leaves.

@@ -293,38 +293,36 @@ impl Gateway {
         buckets.iter().flat_map(|bucket| bucket.entries).find(|entry| place.fits(*entry)).map(Place::slot)
     }
 
-    /// Leads a flow to a slot, where the programs would.
+    /// Leads a flow to a slot, in either of its buckets.
     ///
     /// # Panics
     /// When there is no room, or the index cannot be changed.
     pub fn enter_index(&mut self, flow: &FlowKey, slot: u32) {
-        let place = self.place(flow);
-        for number in [place.first(), place.second()] {
-            let mut bucket: Bucket = self.entry(maps::INDEX, number);
-            if let Some(free) = bucket.entries.iter_mut().find(|entry| **entry == 0) {
-                *free = place.entry(slot);
-                self.array(maps::INDEX).set(number, bucket, 0).expect("the index can be changed");
-                return;
-            }
-        }
-        panic!("the index has no room for {flow:?}");
+        let entry = self.place(flow).entry(slot);
+        assert!(self.replace_entry(flow, |known| known == 0, entry), "the index has no room for {flow:?}");
     }
 
     /// Takes a flow out of the index.
     ///
     /// # Panics
-    /// When it is not there.
+    /// When it is not there, or the index cannot be changed.
     pub fn leave_index(&mut self, flow: &FlowKey) {
+        let place = self.place(flow);
+        assert!(self.replace_entry(flow, |known| place.fits(known), 0), "the index does not have {flow:?}");
+    }
+
+    /// Replaces the first entry of a flow's buckets that is meant, if there is one.
+    fn replace_entry(&mut self, flow: &FlowKey, is_meant: impl Fn(u64) -> bool, new: u64) -> bool {
         let place = self.place(flow);
         for number in [place.first(), place.second()] {
             let mut bucket: Bucket = self.entry(maps::INDEX, number);
-            if let Some(entry) = bucket.entries.iter_mut().find(|entry| place.fits(**entry)) {
-                *entry = 0;
+            if let Some(entry) = bucket.entries.iter_mut().find(|entry| is_meant(**entry)) {
+                *entry = new;
                 self.array(maps::INDEX).set(number, bucket, 0).expect("the index can be changed");
-                return;
+                return true;
             }
         }
-        panic!("the index does not have {flow:?}");
+        false
     }
 
     /// Entries of the forward index.

@@ -308,9 +308,8 @@ impl State {
         T::Id: Send + FromStr,
     {
         let Some(id) = id else { return T::ages(&self.index).visible(scope) };
-        let object = id.parse().ok().and_then(|id| T::table(self).get(id));
-        let seen = object.filter(|object| scope.sees(object.project()));
-        seen.map(|object| (object.created_at(), object.id())).into_iter().collect()
+        let object = id.parse().ok().and_then(|id| self.find::<T>(scope, id).ok());
+        object.map(|object| (object.created_at(), object.id())).into_iter().collect()
     }
 
     /// The endpoints of a service, oldest first.
