@@ -7,6 +7,7 @@
 //! | [`be`] | network byte order in the type |
 //! | [`attachment`] | interfaces, the VPC behind each, next hops and neighbours |
 //! | [`endpoint`], [`acl`] | endpoint addresses, their policy, backends, client whitelists |
+//! | [`route`] | destinations that gateway-type endpoints lead to |
 //! | [`session`], [`tcp`], [`snat`] | the session slot, TCP tracking, source ports and allocation |
 //! | [`index`] | buckets that lead from a flow to its slot |
 //! | [`hash`], [`csum`] | keyed hash (SipHash), Internet checksum (RFC 1071, RFC 1624) |
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod maps;
 #[cfg(feature = "user")]
 mod pod;
+pub mod route;
 pub mod session;
 pub mod settings;
 pub mod snat;

@@ -19,6 +19,12 @@ pub const MAX_BACKENDS: u32 = 32_768;
 pub const MAX_NEXT_HOPS: u32 = 32_768;
 /// Client whitelist entries of one gateway host, all endpoints together.
 pub const MAX_ACL_ENTRIES: u32 = 262_144;
+/// Routes of gateway-type endpoints of one gateway host.
+pub const MAX_ROUTES: u32 = 65_536;
+/// Subnets with a route table other than the default one.
+pub const MAX_SUBNETS: u32 = 65_536;
+/// Neighbours that packets may wait to be asked for.
+pub const MAX_WANTED: u32 = 1_024;
 /// Positions in an endpoint's backend ring; a power of two.
 pub const RING_SIZE: usize = 64;
 /// What the reaper leaves in `REAP_LIST`, above the slot number it took.

@@ -14,6 +14,12 @@ pub const RINGS: &str = "RINGS";
 pub const BACKENDS: &str = "BACKENDS";
 /// LPM trie of [`crate::acl::AclKey`].
 pub const ACL: &str = "ACL";
+/// LPM trie of [`crate::route::SubnetKey`] to the network of the subnet.
+pub const SUBNETS: &str = "SUBNETS";
+/// LPM trie of [`crate::route::RouteKey`] to [`crate::route::Route`].
+pub const ROUTES: &str = "ROUTES";
+/// Queue of [`crate::route::Wanted`].
+pub const WANTED: &str = "WANTED";
 /// Hash from [`crate::attachment::InterfaceKey`] to attachment number.
 pub const INTERFACES: &str = "INTERFACES";
 /// Array of [`crate::attachment::Attachment`].
@@ -32,7 +38,7 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const REAP_LIST: &str = "REAP_LIST";
 
 /// Every map, in the order `vpcep status` lists them.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 18] = [
     SLOTS,
     INDEX,
     ENDPOINTS,
@@ -40,6 +46,9 @@ pub const ALL: [&str; 15] = [
     RINGS,
     BACKENDS,
     ACL,
+    SUBNETS,
+    ROUTES,
+    WANTED,
     INTERFACES,
     ATTACHMENTS,
     NEIGHBOURS,

@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use crate::{acl, attachment, counter, endpoint, index, session, settings};
+use crate::{acl, attachment, be, counter, endpoint, index, route, session, settings};
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -20,6 +20,7 @@ pod!(
     attachment::InterfaceKey,
     attachment::NeighbourKey,
     attachment::NextHop,
+    be::Be32,
     counter::Connections,
     counter::Traffic,
     endpoint::Backend,
@@ -28,6 +29,10 @@ pod!(
     endpoint::Policy,
     endpoint::Ring,
     index::Bucket,
+    route::Route,
+    route::RouteKey,
+    route::SubnetKey,
+    route::Wanted,
     session::FlowKey,
     session::Slot,
     settings::Settings,

@@ -39,7 +39,7 @@ pub fn handle<P: Packet>(packet: &mut P, attachment: &Attachment) -> Verdict {
         match endpoint::address(attachment.vpc, wanted) {
             Address::Endpoint(_) => {}
             Address::Host => return Verdict::Pass,
-            Address::Other => return Verdict::Drop,
+            Address::Routed(_) | Address::Other => return Verdict::Drop,
         }
     }
     // A sender that asks for its own address announces itself: nothing to answer.

@@ -3,12 +3,12 @@
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{EndpointKey, EndpointValue, NO_ENDPOINT, policy};
+use vpcep_common::route::Route;
 
-use crate::acl;
-use crate::atomic;
 use crate::maps::{ENDPOINTS, POLICIES};
 use crate::parse::Headers;
 use crate::verdict::Refusal;
+use crate::{acl, atomic, route};
 
 /// What an address is in a VPC.
 pub enum Address {
@@ -16,11 +16,14 @@ pub enum Address {
     Endpoint(u32),
     /// The host's own: its packets belong to the stack.
     Host,
+    /// Nobody's in the VPC, but an endpoint leads there.
+    Routed(Route),
     /// Nothing of ours.
     Other,
 }
 
 /// A port mapping that is addressed.
+#[derive(Default)]
 pub struct Mapping {
     /// Endpoint number.
     pub endpoint: u32,
@@ -35,7 +38,16 @@ pub fn mapping(vpc: u16, headers: &Headers) -> Option<Mapping> {
     Some(Mapping { endpoint: value.endpoint, server_port: value.server_port })
 }
 
-/// Whose an address is in a VPC.
+/// Whose the destination of a packet is.
+#[inline(always)]
+pub fn destination(vpc: u16, headers: &Headers) -> Address {
+    match address(vpc, headers.destination) {
+        Address::Other => route::find(vpc, headers).map_or(Address::Other, Address::Routed),
+        known => known,
+    }
+}
+
+/// Whose an address is in a VPC, routes apart.
 #[inline(always)]
 pub fn address(vpc: u16, address: Be32) -> Address {
     match lookup(vpc, address, Be16(0), 0) {

@@ -78,11 +78,16 @@ impl Inner {
 pub fn handle<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers) -> Verdict {
     let is_return = in_range(headers.destination.get());
     let mut endpoint = NO_ENDPOINT;
+    let mut has_address = false;
     if !is_return {
-        match endpoint::address(scene.attachment.vpc, headers.destination) {
+        match endpoint::destination(scene.attachment.vpc, headers) {
             Address::Host => return Verdict::Pass,
             Address::Other => return drop(Refusal::silent(DropReason::NotForwarded)),
-            Address::Endpoint(number) => endpoint = number,
+            Address::Routed(route) => endpoint = route.endpoint,
+            Address::Endpoint(number) => {
+                endpoint = number;
+                has_address = true;
+            }
         }
     }
     let Some(head) = packet.at::<Head>(headers.l4()) else {
@@ -90,7 +95,7 @@ pub fn handle<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers) -> Ve
     };
     // SAFETY: bounds checked just now.
     match unsafe { (*head).kind } {
-        ECHO_REQUEST if endpoint != NO_ENDPOINT => echo(packet, scene, headers, endpoint),
+        ECHO_REQUEST if has_address => echo(packet, scene, headers, endpoint),
         UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM => {
             if !is_sum_right(packet, headers.l4(), headers.segment_len()) {
                 return drop(Refusal::of(endpoint, DropReason::Malformed));

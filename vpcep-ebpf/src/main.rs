@@ -31,6 +31,7 @@ mod pipeline;
 mod reaper;
 mod reset;
 mod rewrite;
+mod route;
 mod session;
 mod snat;
 mod verdict;

@@ -3,13 +3,15 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue};
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
+use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
 use vpcep_common::index::{self, Bucket};
 use vpcep_common::limits;
+use vpcep_common::route::{Route, RouteKey, SubnetKey, Wanted};
 use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::Shard;
@@ -29,6 +31,12 @@ pub static RINGS: Array<Ring> = Array::with_max_entries(limits::DEFAULT_ENDPOINT
 pub static BACKENDS: Array<Backend> = Array::with_max_entries(limits::MAX_BACKENDS, BPF_F_RDONLY_PROG);
 #[map]
 pub static ACL: LpmTrie<AclKey, u32> = LpmTrie::with_max_entries(limits::MAX_ACL_ENTRIES, 0);
+#[map]
+pub static SUBNETS: LpmTrie<SubnetKey, Be32> = LpmTrie::with_max_entries(limits::MAX_SUBNETS, 0);
+#[map]
+pub static ROUTES: LpmTrie<RouteKey, Route> = LpmTrie::with_max_entries(limits::MAX_ROUTES, 0);
+#[map]
+pub static WANTED: Queue<Wanted> = Queue::with_max_entries(limits::MAX_WANTED, 0);
 #[map]
 pub static INTERFACES: HashMap<InterfaceKey, u32> = HashMap::with_max_entries(limits::MAX_ATTACHMENTS, 0);
 #[map]

@@ -2,9 +2,10 @@
 //! opening itself.
 
 use vpcep_common::counter::DropReason;
-use vpcep_common::endpoint::Backend;
+use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::hash::siphash;
 use vpcep_common::limits::RING_SIZE;
+use vpcep_common::route::Route;
 use vpcep_common::session::{FlowKey, left_to_tc};
 use vpcep_common::snat::in_range;
 
@@ -15,7 +16,7 @@ use crate::parse::Headers;
 use crate::pipeline::{Decision, Scene, towards_backend};
 use crate::session::{self, Opening, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{index, neighbour, snat};
+use crate::{index, neighbour, route, snat};
 
 /// No slot: no session has port 0.
 pub const NO_SLOT: u32 = 0;
@@ -30,33 +31,55 @@ pub fn forward_new<P: Packet>(
     is_opening: bool,
     over: u32,
 ) -> Result<Decision, Refusal> {
-    let Some(mapping) = endpoint::mapping(flow.vpc, headers) else {
-        return match endpoint::address(flow.vpc, headers.destination) {
-            Address::Host => Ok(Decision::Done(Verdict::Pass)),
-            Address::Other => Err(Refusal::silent(DropReason::NotForwarded)),
-            Address::Endpoint(number) => Err(match Policy::of(number) {
-                Some(policy) => policy.refuse(DropReason::PortNotMapped),
-                None => Refusal::of(number, DropReason::PortNotMapped),
-            }),
-        };
-    };
-    let policy =
-        Policy::of(mapping.endpoint).ok_or(Refusal::of(mapping.endpoint, DropReason::NotAccepted))?;
+    let mut route = Route::default();
+    let mapping = endpoint::mapping(flow.vpc, headers).unwrap_or_default();
+    if mapping.endpoint == NO_ENDPOINT {
+        match endpoint::destination(flow.vpc, headers) {
+            Address::Host => return Ok(Decision::Done(Verdict::Pass)),
+            Address::Other => return Err(Refusal::silent(DropReason::NotForwarded)),
+            Address::Routed(found) => route = found,
+            Address::Endpoint(number) => {
+                return Err(match Policy::of(number) {
+                    Some(policy) => policy.refuse(DropReason::PortNotMapped),
+                    None => Refusal::of(number, DropReason::PortNotMapped),
+                });
+            }
+        }
+    }
+    // One of the two is no endpoint, which is 0.
+    let endpoint = mapping.endpoint | route.endpoint;
+    let policy = Policy::of(endpoint).ok_or(Refusal::of(endpoint, DropReason::NotAccepted))?;
     if !is_opening {
         return Err(policy.refuse(DropReason::NoSession));
     }
     if in_range(headers.source.get()) {
-        return Err(Refusal::of(mapping.endpoint, DropReason::ReservedSource));
+        return Err(Refusal::of(endpoint, DropReason::ReservedSource));
     }
     policy.admits(headers.source).map_err(|reason| policy.refuse(reason))?;
-    let backend = choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?;
+    let backend = if mapping.endpoint == NO_ENDPOINT {
+        let next_hop =
+            route::next_hop(&route, headers.destination).map_err(|reason| Refusal::of(endpoint, reason))?;
+        Backend {
+            address: headers.destination,
+            port: headers.destination_port,
+            vpc: route.vpc,
+            next_hop,
+            pad: 0,
+        }
+    } else {
+        *choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?
+    };
     let (mac, out) =
-        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(mapping.endpoint, reason))?;
+        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
+    // What was found of a neighbour may have become another's since.
+    if out.vpc != backend.vpc {
+        return Err(Refusal::of(endpoint, DropReason::NoAttachment));
+    }
     if !packet.can_leave(scene.attachment, out) {
         return Ok(Decision::Done(Verdict::Pass));
     }
     if headers.ttl <= 1 {
-        return Err(Refusal::of(mapping.endpoint, DropReason::TtlExceeded));
+        return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
     }
     if !packet.can_keep_checksum(headers) {
         return Ok(Decision::Done(Verdict::Pass));

@@ -145,9 +145,10 @@ fn transport(headers: &Headers) -> DropReason {
 /// Fragments, and protocols other than TCP and UDP.
 #[inline(always)]
 fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
-    match endpoint::address(scene.attachment.vpc, headers.destination) {
+    match endpoint::destination(scene.attachment.vpc, headers) {
         Address::Host => Decision::Done(Verdict::Pass),
         Address::Endpoint(number) => refused(Refusal::of(number, transport(headers))),
+        Address::Routed(route) => refused(Refusal::of(route.endpoint, transport(headers))),
         Address::Other => refused(Refusal::silent(DropReason::NotForwarded)),
     }
 }

@@ -22,6 +22,7 @@ mod malformed;
 mod not_ours;
 mod reaper;
 mod return_path;
+mod routes;
 mod runner;
 mod snat;
 mod stage;

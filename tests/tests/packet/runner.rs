@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, Queue};
 use aya::programs::{
     Program, RawTracePoint, RawTracePointRunOptions, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
 };
@@ -266,6 +266,26 @@ impl Gateway {
         let key = Key::new(ENDPOINT_BITS + prefix_len, AclKey { endpoint: Be32::new(endpoint), source });
         let done = if is_listed { trie.insert(&key, 1, 0) } else { trie.remove(&key) };
         done.expect("the whitelist takes the change");
+    }
+
+    /// Adds an entry to an LPM trie.
+    ///
+    /// # Panics
+    /// When there is no such map, its entries are not `K` and `V`, or it is full.
+    pub fn insert_prefix<K: Pod, V: Pod>(&mut self, name: &str, prefix_len: u32, key: K, value: V) {
+        let map = self.ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"));
+        let mut trie = LpmTrie::<_, K, V>::try_from(map).unwrap_or_else(|e| panic!("map {name}: {e}"));
+        trie.insert(&Key::new(prefix_len, key), value, 0).unwrap_or_else(|e| panic!("map {name}: {e}"));
+    }
+
+    /// Takes everything out of a queue, oldest first.
+    ///
+    /// # Panics
+    /// When there is no such map or its values are not `T`.
+    pub fn drain<T: Pod>(&mut self, name: &str) -> Vec<T> {
+        let map = self.ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"));
+        let mut queue = Queue::<_, T>::try_from(map).unwrap_or_else(|e| panic!("map {name}: {e}"));
+        std::iter::from_fn(|| queue.pop(0).ok()).collect()
     }
 
     /// One entry of an array map.
