@@ -82,7 +82,8 @@ fn desired(interface: &str) -> Desired {
     };
     let endpoint = |n: u32| DesiredEndpoint {
         vpc: 1,
-        address: Ipv4Addr::from(0x0a00_4000 + n),
+        address: Some(Ipv4Addr::from(0x0a00_4000 + n)),
+        routes: vec![],
         accepted: true,
         ports: vec![DesiredPort { protocol: 6, client_port: 80, server_port: 8080 }],
         provider_vpc: 1,

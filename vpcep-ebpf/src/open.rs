@@ -69,8 +69,7 @@ pub fn forward_new<P: Packet>(
     } else {
         *choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?
     };
-    let (mac, out) =
-        neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
+    let (mac, out) = neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
     // What was found of a neighbour may have become another's since.
     if out.vpc != backend.vpc {
         return Err(Refusal::of(endpoint, DropReason::NoAttachment));

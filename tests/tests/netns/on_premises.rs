@@ -2,10 +2,15 @@
 //! addresses from outside the VPC's range.
 
 use anyhow::{Result, ensure};
+use vpcep_tests::cli::number_at;
 use vpcep_tests::world::HOST_INTERFACE;
-use vpcep_tests::{Dnsmasq, Nginx, Offer, World};
+use vpcep_tests::{Dnsmasq, Endpoint, Nginx, Offer, World};
 
-crate::scenarios!(routed_clients_are_served, a_name_server_answers_over_udp_and_tcp);
+crate::scenarios!(
+    routed_clients_are_served,
+    a_name_server_answers_over_udp_and_tcp,
+    an_object_store_keeps_its_address
+);
 
 /// A client in the office.
 const OFFICE: &str = "172.16.5.9";
@@ -56,5 +61,43 @@ fn a_name_server_answers_over_udp_and_tcp(world: &mut World) -> Result<()> {
     account.reject(&service, &endpoint)?;
     let answer = clients.host.dig(&[&server, "+notcp", NAME])?;
     ensure!(answer.is_none(), "answered though rejected: {answer:?}");
+    Ok(())
+}
+
+/// Gateway-type: the store is used at its own address, which only the client's routes tell from any
+/// other beyond the VPC.
+fn an_object_store_keeps_its_address(world: &mut World) -> Result<()> {
+    const STORE: &str = "100.125.0.10";
+    const NETWORK: &str = "100.125.0.0/16";
+    let (cloud, account) = (world.tenant("cloud")?, world.tenant("acme")?);
+    let clients = world.vpc(&account, "clients", &["10.0.0.182"])?;
+    clients.host.netns.add_address(HOST_INTERFACE, &format!("{OFFICE}/32"))?;
+    clients.host.netns.add_route(NETWORK, &clients.host.network.gateway)?;
+    let stores = world.provider_vpc(&cloud, "stores", &[STORE])?;
+    let nginx = Nginx::start("store", &stores.host, &[80, 8080], world.directory())?;
+    let gateway = ["--type", "gateway", "--vpc", &stores.id, "--prefix", NETWORK, "--public", "--wait"];
+    let create = [&["--account", "cloud", "service", "create", "--approval", "off"], &gateway[..]].concat();
+    let service = world.operator()?.text(&create, "id")?;
+    let create = ["endpoint", "create", "--service", &service, "--vpc", &clients.id, "--gateway", "--wait"];
+    let endpoint = Endpoint { id: account.cli.text(&create, "id")? };
+
+    for (source, port) in [("10.0.0.182", 80), (OFFICE, 80), (OFFICE, 8080)] {
+        let url = format!("http://{STORE}:{port}/");
+        let fetched = clients.host.curl(&["--interface", source, &url])?;
+        ensure!(fetched.is_ok(), "client {source} to port {port}: {fetched:?}");
+    }
+    for source in nginx.sources(3)? {
+        ensure!(source.starts_with("198.19."), "the store saw {source}");
+    }
+    let opened = number_at(&account.stats(&endpoint)?, "/connections/opened")?;
+    ensure!(opened == 3, "{opened} connections were counted");
+    let target = format!("{STORE}:80");
+    let question = ["explain", "--vpc", &clients.id, "--client", OFFICE, "--endpoint", &target];
+    let verdict = account.cli.text(&question, "verdict")?;
+    ensure!(verdict == "forwarded", "explain says {verdict}");
+
+    account.cli.json(&["endpoint", "delete", &endpoint.id])?;
+    let fetched = clients.host.curl(&["--max-time", "2", &format!("http://{STORE}/")])?;
+    ensure!(!fetched.is_ok(), "served though the endpoint is gone: {fetched:?}");
     Ok(())
 }

@@ -116,11 +116,7 @@ fn the_destination_is_kept_there_and_back() {
 fn what_a_route_does_not_admit_is_refused() {
     let syn = || from_client(CLIENT, STORE, SYN);
     let refused = |name: &str, flags: u64, limit: u32, reason: DropReason| {
-        let reply = Segment {
-            to: CLIENT_MAC,
-            from: CONSUMER.mac,
-            ..crate::table::refusal_of(&syn())
-        };
+        let reply = Segment { to: CLIENT_MAC, from: CONSUMER.mac, ..crate::table::refusal_of(&syn()) };
         Case::client(name, &syn())
             .before(move |gateway, _| {
                 lay(gateway);

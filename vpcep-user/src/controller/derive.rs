@@ -1,10 +1,12 @@
 //! From the model to what the data plane should be doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::State;
-use crate::model::{Attachment, Backend, Endpoint, Port, VlanId};
-use crate::reconcile::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredPort};
+use crate::model::{Attachment, Backend, Cidr, Endpoint, Port, Service, VlanId};
+use crate::reconcile::desired::{
+    Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredPort, DesiredRoute,
+};
 
 /// What the data plane should be doing in this state.
 pub fn desired(state: &State) -> Desired {
@@ -14,6 +16,7 @@ pub fn desired(state: &State) -> Desired {
         version: state.revision,
         attachments: attachments.collect(),
         endpoints: BTreeMap::from_iter(endpoints),
+        routed_subnets: routed_subnets(state),
     }
 }
 
@@ -30,8 +33,7 @@ fn attachment(state: &State, attachment: &Attachment) -> Option<DesiredAttachmen
 }
 
 /// An endpoint as the data plane should have it; `None` when it should not: it
-/// is on its way out, its service is gone and there is nothing to lead to, or it
-/// is a gateway one, which this data plane does not carry.
+/// is on its way out, or its service is gone and there is nothing to lead to.
 fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
     if !endpoint.connection.is_in_data_plane() {
         return None;
@@ -42,17 +44,43 @@ fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
         client_port: mapping.client_port.get(),
         server_port: mapping.server_port.get(),
     });
+    let backends = match service.kind.backend() {
+        Some(backend) => servers(state.backends.get(backend)?),
+        None => Vec::new(),
+    };
     Some(DesiredEndpoint {
         vpc: state.vpcs.get(endpoint.vpc)?.number,
-        address: endpoint.address()?,
+        address: endpoint.address(),
+        routes: routes(state, endpoint, service),
         accepted: endpoint.connection.is_approved(),
         ports: ports.collect(),
         provider_vpc: state.vpcs.get(service.vpc)?.number,
-        backends: servers(state.backends.get(service.kind.backend()?)?),
+        backends,
         whitelist: endpoint.whitelist.enforced(),
         connection_limit: state.quotas(Some(endpoint.project)).connections,
         refusal: endpoint.refusal,
     })
+}
+
+/// The destinations of a gateway endpoint, once for each subnet that its route tables name; the
+/// default table has every subnet that none names.
+fn routes(state: &State, endpoint: &Endpoint, service: &Service) -> Vec<DesiredRoute> {
+    let mut routes = Vec::new();
+    for table in endpoint.route_tables().iter().filter_map(|id| state.route_tables.get(*id)) {
+        let named = table.subnets.iter().filter_map(|id| state.subnets.get(*id));
+        let named = named.map(|subnet| Some(subnet.cidr));
+        for subnet in table.is_default.then_some(None).into_iter().chain(named) {
+            let to = |destination: &Cidr| DesiredRoute { subnet, destination: *destination };
+            routes.extend(service.kind.prefixes().iter().map(to));
+        }
+    }
+    routes
+}
+
+fn routed_subnets(state: &State) -> BTreeSet<(u16, Cidr)> {
+    let named = state.route_tables.iter().flat_map(|table| &table.subnets);
+    let named = named.filter_map(|id| state.subnets.get(*id));
+    named.filter_map(|subnet| Some((state.vpcs.get(subnet.vpc)?.number, subnet.cidr))).collect()
 }
 
 /// Where connections to a backend go.

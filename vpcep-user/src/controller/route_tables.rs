@@ -2,6 +2,7 @@
 //! endpoints those lead.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use super::error::ControlError;
 use super::networks::{named_vpc, refuse_in_use};
@@ -61,6 +62,16 @@ pub(super) fn complete(tx: &mut Tx<'_>) {
 #[must_use]
 pub fn default_of(state: &State, vpc: VpcId) -> Option<&RouteTable> {
     state.route_tables.iter().find(|table| table.vpc == vpc && table.is_default)
+}
+
+/// The table that a client's packets follow: that of its subnet, or the default one.
+#[must_use]
+pub fn of_client(state: &State, vpc: VpcId, client: Ipv4Addr) -> Option<&RouteTable> {
+    let subnet = state.subnets.iter().find(|subnet| subnet.vpc == vpc && subnet.cidr.contains(client));
+    let given = subnet.and_then(|subnet| {
+        state.route_tables.iter().find(|table| table.vpc == vpc && table.subnets.contains(&subnet.id))
+    });
+    given.or_else(|| default_of(state, vpc))
 }
 
 /// The subnets that have a table's routes; those of the default one are all that

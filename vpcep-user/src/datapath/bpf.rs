@@ -205,7 +205,9 @@ impl Datapath for BpfDatapath {
         let attached = self.shared.attach(&mut state, desired, is_full, &mut report)?;
         let busy = {
             let sweep = self.shared.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-            state.orphans.busy(&state.observed, sweep.as_ref())
+            let hops = &self.shared.mapped.next_hops;
+            let answers = |number| word_mac(hops.get(u32::from(number)).mac).is_some();
+            state.orphans.busy(&state.observed, sweep.as_ref(), answers)
         };
         let max_endpoints = self.shared.settings.max_endpoints;
         let compiled = compile(desired, &state.observed, &attached, &busy, max_endpoints);
@@ -398,6 +400,7 @@ fn endpoint_of(action: &Action, target: &Tables) -> Option<EndpointId> {
     let number = match action {
         Action::SetPolicy(number, _) | Action::SetRing(number, _) | Action::ResetCounters(number) => *number,
         Action::SetPort(_, value) => value.endpoint,
+        Action::SetRoute(_, route) => route.endpoint,
         Action::AddAcl((key, _)) | Action::RemoveAcl((key, _)) => key.endpoint.get(),
         _ => return None,
     };

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use aya::Ebpf;
 use aya::Pod;
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues, Queue};
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
+use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
 use vpcep_common::maps as names;
+use vpcep_common::route::{Route, RouteKey, SubnetKey, Wanted};
 use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 
@@ -44,6 +46,9 @@ pub struct Maps {
     rings: Array<MapData, Ring>,
     backends: Array<MapData, Backend>,
     acl: LpmTrie<MapData, AclKey, u32>,
+    subnets: LpmTrie<MapData, SubnetKey, Be32>,
+    routes: LpmTrie<MapData, RouteKey, Route>,
+    wanted: Queue<MapData, Wanted>,
     interfaces: HashMap<MapData, InterfaceKey, u32>,
     attachments: Array<MapData, Attachment>,
     neighbours: HashMap<MapData, NeighbourKey, u32>,
@@ -59,8 +64,11 @@ impl Maps {
     pub fn take(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
         let mut sizes = Vec::with_capacity(names::ALL.len());
         for name in names::ALL {
-            let (Map::Array(data) | Map::HashMap(data) | Map::LpmTrie(data) | Map::PerCpuArray(data)) =
-                ebpf.map(name).ok_or_else(|| missing(name))?
+            let (Map::Array(data)
+            | Map::HashMap(data)
+            | Map::LpmTrie(data)
+            | Map::PerCpuArray(data)
+            | Map::Queue(data)) = ebpf.map(name).ok_or_else(|| missing(name))?
             else {
                 return Err(missing(name));
             };
@@ -81,6 +89,9 @@ impl Maps {
             rings: typed(ebpf, names::RINGS)?,
             backends: typed(ebpf, names::BACKENDS)?,
             acl: typed(ebpf, names::ACL)?,
+            subnets: typed(ebpf, names::SUBNETS)?,
+            routes: typed(ebpf, names::ROUTES)?,
+            wanted: typed(ebpf, names::WANTED)?,
             interfaces: typed(ebpf, names::INTERFACES)?,
             attachments: typed(ebpf, names::ATTACHMENTS)?,
             neighbours: typed(ebpf, names::NEIGHBOURS)?,
@@ -154,6 +165,14 @@ impl Maps {
             let key = key.map_err(failed("read", names::ACL))?;
             tables.acl.insert((key.data(), (key.prefix_len() - ENDPOINT_BITS) as u8));
         }
+        for key in self.subnets.keys() {
+            let key = key.map_err(failed("read", names::SUBNETS))?;
+            tables.subnets.insert((key.data(), (key.prefix_len() - SubnetKey::FIXED_BITS) as u8));
+        }
+        for entry in self.routes.iter() {
+            let (key, route) = entry.map_err(failed("read", names::ROUTES))?;
+            tables.routes.insert((key.data(), (key.prefix_len() - RouteKey::FIXED_BITS) as u8), route);
+        }
         Ok(tables)
     }
 
@@ -207,7 +226,28 @@ impl Maps {
                 let key = Key::new(ENDPOINT_BITS + u32::from(*len), *key);
                 gone(self.acl.remove(&key)).map_err(failed("write", names::ACL))
             }
+            Action::AddSubnet((key, len)) => {
+                let at = Key::new(SubnetKey::FIXED_BITS + u32::from(*len), *key);
+                self.subnets.insert(&at, key.source, 0).map_err(failed("write", names::SUBNETS))
+            }
+            Action::RemoveSubnet((key, len)) => {
+                let at = Key::new(SubnetKey::FIXED_BITS + u32::from(*len), *key);
+                gone(self.subnets.remove(&at)).map_err(failed("write", names::SUBNETS))
+            }
+            Action::SetRoute((key, len), route) => {
+                let at = Key::new(RouteKey::FIXED_BITS + u32::from(*len), *key);
+                self.routes.insert(&at, *route, 0).map_err(failed("write", names::ROUTES))
+            }
+            Action::RemoveRoute((key, len)) => {
+                let at = Key::new(RouteKey::FIXED_BITS + u32::from(*len), *key);
+                gone(self.routes.remove(&at)).map_err(failed("write", names::ROUTES))
+            }
         }
+    }
+
+    /// A neighbour that packets are for and nobody asks for; each is handed out once.
+    pub(super) fn next_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.pop(0).ok()
     }
 
     /// The word last and whole: a packet sees the old policy or the new one.

@@ -25,6 +25,7 @@ mod numbers;
 pub mod object;
 mod sweep;
 mod upkeep;
+mod wanted;
 
 /// Opens the data plane the settings ask for.
 ///

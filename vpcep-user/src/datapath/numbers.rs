@@ -1,11 +1,14 @@
 //! Which numbers may change owner: those that no session names any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::sweep::Sweep;
 use crate::reconcile::compile::Busy;
 use crate::reconcile::tables::Tables;
+
+/// How long a neighbour that answers is kept without anybody's need, for whoever comes back to it.
+const NEIGHBOUR_REST: Duration = Duration::from_secs(300);
 
 /// Numbers without an owner, and since when.
 #[derive(Default)]
@@ -33,7 +36,12 @@ impl Orphans {
 
     /// Everything that has a number is busy, but for what lost its owner before
     /// the last sweep began and was named by no session then.
-    pub(super) fn busy(&self, observed: &Tables, sweep: Option<&Sweep>) -> Busy {
+    pub(super) fn busy(
+        &self,
+        observed: &Tables,
+        sweep: Option<&Sweep>,
+        answers: impl Fn(u16) -> bool,
+    ) -> Busy {
         let is_past =
             |since: Option<&Instant>| since.zip(sweep).is_some_and(|(since, sweep)| *since < sweep.started);
         let (named, orphans) = (sweep, self);
@@ -42,7 +50,10 @@ impl Orphans {
                 is_past(orphans.endpoints.get(number)) && named.is_some_and(|s| !s.endpoints.contains(number))
             }),
             next_hops: keep(observed.next_hops.keys(), |number| {
-                is_past(orphans.next_hops.get(number)) && named.is_some_and(|s| !s.next_hops.contains(number))
+                let since = orphans.next_hops.get(number);
+                is_past(since)
+                    && named.is_some_and(|s| !s.next_hops.contains(number))
+                    && (!answers(*number) || since.is_some_and(|since| since.elapsed() > NEIGHBOUR_REST))
             }),
             backends: keep(observed.backends.keys(), |number| is_past(orphans.backends.get(number))),
             attachments: keep(observed.attachments.keys(), |number| {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use vpcep_common::attachment::word_mac;
 use vpcep_common::limits::{REAP_BATCH, reaped};
+use vpcep_common::route::Route;
 
 use super::DatapathError;
 use super::bpf::Shared;
 use super::load::Log;
 use super::object::programs;
 use super::sweep::{self, Recount};
+use super::wanted;
 use crate::net::arp::{Request, Requester};
 use crate::reconcile::tables::Hop;
 
@@ -21,6 +23,8 @@ use crate::reconcile::tables::Hop;
 /// refreshes of one that has.
 const ARP_RETRY: Duration = Duration::from_secs(1);
 const ARP_REFRESH: Duration = Duration::from_secs(30);
+/// How often neighbours that packets are for are taken up, where there can be such.
+const WANTED_POLL: Duration = Duration::from_millis(100);
 
 /// Sweeps every second, and has idle sessions ended.
 pub(super) fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
@@ -66,6 +70,7 @@ fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
 pub(super) fn resolve_forever(shared: &Shared, requester: &Requester) {
     let mut asked: BTreeMap<u16, Instant> = BTreeMap::new();
     loop {
+        let pause = if take_up_wanted(shared) { WANTED_POLL } else { ARP_RETRY };
         let wanted = requests(shared);
         asked.retain(|number, _| wanted.contains_key(number));
         for (number, request) in wanted {
@@ -80,10 +85,37 @@ pub(super) fn resolve_forever(shared: &Shared, requester: &Requester) {
                 }
             }
         }
-        if shared.pause(ARP_RETRY, true) {
+        if shared.pause(pause, true) {
             return;
         }
     }
+}
+
+/// Takes up the neighbours that packets were for; says whether there can be any.
+fn take_up_wanted(shared: &Shared) -> bool {
+    let mut state = shared.lock();
+    let state = &mut *state;
+    let is_on_link = |route: &Route| route.attachment != 0 && route.next_hop == 0;
+    if !state.observed.routes.values().any(is_on_link) {
+        return false;
+    }
+    let is_silent = |number: &&u16| word_mac(shared.mapped.next_hops.get(u32::from(**number)).mac).is_none();
+    let mut silent = None;
+    while let Some(neighbour) = state.maps.next_wanted() {
+        let Some(actions) = wanted::take_up(&state.observed, neighbour) else { continue };
+        let silent = silent.get_or_insert_with(|| state.observed.next_hops.keys().filter(is_silent).count());
+        if *silent >= wanted::MAX_UNANSWERED {
+            continue;
+        }
+        *silent += 1;
+        for action in actions {
+            match state.maps.apply(&action) {
+                Ok(()) => state.observed.apply(&action),
+                Err(error) => tracing::error!(%error, "a neighbour cannot be taken up"),
+            }
+        }
+    }
+    true
 }
 
 fn requests(shared: &Shared) -> BTreeMap<u16, Request> {

@@ -14,7 +14,7 @@ mod plane;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::controller::{Passes, Scope, State};
+use crate::controller::{Passes, Scope, State, route_tables, servers};
 use crate::datapath::{Datapath, DatapathError};
 use crate::model::connection::{Failure, State as ConnectionState};
 use crate::model::{Attachment, Backend, Endpoint, EndpointKind, Port, Protocol, Service, Vpc, VpcId};
@@ -76,7 +76,7 @@ impl Facts {
             Some((attachment.clone(), state.attachment_states.get(&attachment.id).cloned()))
         };
         let vpc = state.find::<Vpc>(scope, question.vpc).ok().cloned();
-        let endpoint = vpc.as_ref().and_then(|vpc| addressed(state, vpc, question.address)).cloned();
+        let endpoint = vpc.as_ref().and_then(|vpc| addressed(state, vpc, &question)).cloned();
         let service = endpoint.as_ref().and_then(|endpoint| state.services.get(endpoint.service)).cloned();
         Self {
             attachment: vpc.as_ref().and_then(|vpc| attached(vpc.id)),
@@ -96,18 +96,31 @@ impl Facts {
     }
 }
 
-/// The endpoint that has an address, or else one whose routes lead there.
-fn addressed<'a>(state: &'a State, vpc: &Vpc, address: Ipv4Addr) -> Option<&'a Endpoint> {
+/// The endpoint that has an address, or else one to which the client's route table leads.
+fn addressed<'a>(state: &'a State, vpc: &Vpc, question: &Question) -> Option<&'a Endpoint> {
+    let address = question.address;
     let of_project = || state.listed::<Endpoint>(Scope::Project(vpc.project));
     let of_vpc = || of_project().filter(|endpoint| endpoint.vpc == vpc.id);
+    let table = route_tables::of_client(state, vpc.id, question.client).map(|table| table.id);
     let leads_there = |endpoint: &&Endpoint| {
         let service = state.services.get(endpoint.service);
-        service.is_some_and(|service| service.kind.prefixes().iter().any(|prefix| prefix.contains(address)))
+        table.is_some_and(|table| endpoint.route_tables().contains(&table))
+            && service
+                .is_some_and(|service| service.kind.prefixes().iter().any(|prefix| prefix.contains(address)))
     };
     of_vpc().find(|endpoint| endpoint.address() == Some(address)).or_else(|| of_vpc().find(leads_there))
 }
 
 impl Facts {
+    /// Where connections go: the servers of the backend, or the destination itself.
+    fn servers(&self) -> Vec<Ipv4Addr> {
+        match (&self.endpoint, &self.backend) {
+            (Some(endpoint), _) if endpoint.address().is_none() => vec![self.question.address],
+            (_, Some(backend)) => servers(backend).iter().map(|server| server.address).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A reason that speaks of the host, for those who may hear it.
     fn of_host<'a>(&self, reason: &'a str) -> &'a str {
         if self.is_operator { reason } else { "ask the operator" }
@@ -206,7 +219,7 @@ pub fn explain(facts: &Facts, datapath: &dyn Datapath) -> Result<Explanation, Da
         add("state", connection_state(facts, endpoint));
         add("whitelist", whitelist(endpoint, facts.question.client));
     }
-    if let Some(endpoint) = facts.endpoint.as_ref().filter(|endpoint| endpoint.address().is_some()) {
+    if let Some(endpoint) = &facts.endpoint {
         let stats = datapath.endpoint_stats(endpoint.id)?;
         let drops = stats.as_ref().map(|stats| stats.drops.clone()).unwrap_or_default();
         add("limit", plane::limit(stats.map(|stats| stats.connections), facts.connection_limit));
@@ -280,19 +293,17 @@ fn attachment(facts: &Facts, attached: &Attached, whose: &str) -> Finding {
 fn endpoint(facts: &Facts) -> Finding {
     let Question { address, port, protocol, .. } = &facts.question;
     let Some(endpoint) = &facts.endpoint else {
-        return (Status::Stop, format!("{address} is no endpoint's address in this vpc"));
+        let problem = format!(
+            "{address} is no endpoint's address in this vpc, and no route of {}'s subnet leads there",
+            facts.question.client
+        );
+        return (Status::Stop, problem);
     };
     let Some(service) = &facts.service else {
         return (Status::Stop, format!("the service of endpoint {} has been deleted", endpoint.id));
     };
     if let EndpointKind::Gateway { .. } = endpoint.kind {
-        return (
-            Status::Stop,
-            format!(
-                "endpoint {} leads there, but gateway-type endpoints are not carried by this data plane",
-                endpoint.id
-            ),
-        );
+        return (Status::Ok, format!("endpoint {} leads there", endpoint.id));
     }
     let is_asked = |(mapped, client): (Protocol, Port)| mapped == *protocol && client == *port;
     let mut ports = service.kind.ports().iter().map(|mapping| (mapping.protocol, mapping.client_port));

@@ -5,7 +5,7 @@
 //! stops a client now: they are told, and decide nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use vpcep_common::counter::DropReason;
 use vpcep_common::{index, maps};
@@ -53,15 +53,15 @@ pub fn sessions(status: &DatapathStatus, drops: &BTreeMap<String, u64>, is_opera
 
 /// Whether the servers answer ARP, or the router to those that are not on link.
 pub fn neighbours(facts: &Facts, provider: &Vpc, datapath: &dyn Datapath) -> Result<Finding, DatapathError> {
-    let (Some((attachment, _)), Some(backend)) = (&facts.provider_attachment, &facts.backend) else {
+    let servers = facts.servers();
+    let Some((attachment, _)) = facts.provider_attachment.as_ref().filter(|_| !servers.is_empty()) else {
         return Ok((Status::Unknown, "the way to the backend cannot be looked at".into()));
     };
     let (mut resolved, mut unknown) = (0, 0);
     let (mut silent, mut silent_secs) = (Vec::new(), None);
-    let servers = crate::controller::servers(backend);
     for server in &servers {
-        let on_link = attachment.address.network().contains(server.address);
-        let next = if on_link { server.address } else { attachment.next_hop.unwrap_or(server.address) };
+        let on_link = attachment.address.network().contains(*server);
+        let next = if on_link { *server } else { attachment.next_hop.unwrap_or(*server) };
         match datapath.neighbour(provider.number, next)? {
             Neighbour::Resolved { .. } => resolved += 1,
             Neighbour::Unresolved => silent.push(next.to_string()),
@@ -80,6 +80,9 @@ pub fn neighbours(facts: &Facts, provider: &Vpc, datapath: &dyn Datapath) -> Res
         (1.., 0, _) => (Status::Ok, format!("{resolved} of {all} servers answer ARP")),
         (0, 1, 0) if let Some(secs) = silent_secs => {
             (Status::Stop, format!("the server has not answered ARP for {secs} s{names}"))
+        }
+        (0, 0, _) if facts.backend.is_none() => {
+            (Status::Ok, "the server has not been looked for yet: it is with the first packet".into())
         }
         (0, _, 0) => (Status::Stop, format!("none of {all} servers answers ARP{names}{since}")),
         (_, 1.., _) => {
@@ -118,8 +121,7 @@ impl Heard {
 /// The newest connection to a server that had the time to be answered speaks for
 /// it: older ones may be from before it went down, or came back.
 pub fn backend(facts: &Facts, newest_first: &[SessionInfo]) -> Finding {
-    let servers = facts.backend.as_ref().map(crate::controller::servers).unwrap_or_default();
-    let servers: BTreeSet<Ipv4Addr> = servers.iter().map(|server| server.address).collect();
+    let servers = BTreeSet::from_iter(facts.servers());
     let of_port = newest_first
         .iter()
         .filter(|session| session.destination.port() == facts.question.port.get())

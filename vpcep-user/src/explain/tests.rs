@@ -198,22 +198,23 @@ fn set_state(facts: &mut Facts, state: ConnectionState) {
 }
 
 #[test]
-fn a_gateway_endpoint_is_named_as_what_is_not_carried() {
-    let (mut facts, plane) = healthy();
+fn a_gateway_endpoint_leads_to_the_destination_itself() {
+    let (mut facts, mut plane) = healthy();
     let prefixes = Prefixes::new(vec!["100.125.0.0/16".parse().unwrap()]).unwrap();
     facts.service.as_mut().unwrap().kind = ServiceKind::Gateway { prefixes };
     facts.endpoint.as_mut().unwrap().kind =
         EndpointKind::Gateway { route_tables: vec![RouteTableId::from_u128(1)] };
+    facts.backend = None;
     facts.question.address = Ipv4Addr::new(100, 125, 0, 9);
-    let explanation = explain(&facts, &plane).unwrap();
-    assert_eq!((explanation.verdict, explanation.stopped_by), (Verdict::Refused, Some("endpoint")));
-    assert!(
-        explanation.summary.ends_with("but gateway-type endpoints are not carried by this data plane"),
-        "{}",
-        explanation.summary
-    );
-    let names: Vec<_> = explanation.steps.iter().map(|step| step.name).collect();
-    assert_eq!(names, ["reconcile", "vpc", "attachment", "endpoint", "state", "whitelist"]);
+    let forwarded = explain(&facts, &plane).unwrap();
+    assert_eq!((forwarded.verdict, forwarded.stopped_by), (Verdict::Forwarded, None), "{forwarded:?}");
+    assert_eq!(step(&forwarded, "neighbour").detail, "1 of 1 servers answer ARP", "its router's");
+    plane.neighbours.insert(ROUTER, Neighbour::Unresolved);
+    let stopped = explain(&facts, &plane).unwrap();
+    assert_eq!((stopped.verdict, stopped.stopped_by), (Verdict::Refused, Some("neighbour")));
+    plane.neighbours.remove(&ROUTER);
+    let not_yet = explain(&facts, &plane).unwrap();
+    assert_eq!(not_yet.verdict, Verdict::Forwarded, "{}", not_yet.summary);
 }
 
 #[test]

@@ -13,10 +13,11 @@ use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
 use vpcep_common::limits;
+use vpcep_common::route::{DEFAULT_TABLE, Route, RouteKey, SubnetKey};
 
 use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal};
 use super::tables::{Hop, Tables};
-use crate::model::{AttachmentId, EndpointId};
+use crate::model::{AttachmentId, Cidr, EndpointId};
 
 /// Numbers that must not change owner yet: a session may name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,12 +73,14 @@ pub fn compile(
         busy,
         hops: Numbers::new(hops, limits::MAX_NEXT_HOPS),
         backends: Numbers::new(backends, limits::MAX_BACKENDS),
+        endpoints: BTreeSet::new(),
         vpcs: BTreeMap::new(),
         out: Compiled::default(),
     };
     compiler.attachments(desired, attached);
     compiler.keep_busy();
     compiler.endpoints(desired, max_endpoints);
+    compiler.subnets(desired);
     compiler.note_retained();
     compiler.out
 }
@@ -87,6 +90,8 @@ struct Compiler<'a> {
     busy: &'a Busy,
     hops: Numbers<Hop>,
     backends: Numbers<Backend>,
+    /// Endpoint numbers that have an owner.
+    endpoints: BTreeSet<u32>,
     /// Attachments of each VPC, by number.
     vpcs: BTreeMap<u16, Vec<(u16, DesiredAttachment)>>,
     out: Compiled,
@@ -153,14 +158,7 @@ impl Compiler<'_> {
             self.busy.backends.iter().filter(|n| unused(n, &self.backends.used)).copied().collect();
         let is_off = |number: &&u32| target.attachments.get(number).is_some_and(|a| a.ifindex == 0);
         retained.attachments = self.busy.attachments.iter().filter(is_off).copied().collect();
-        let addresses = |number: &&u32| {
-            target.policies.get(number).is_some_and(|p| {
-                let key =
-                    EndpointKey { address: p.address, port: Be16(0), vpc: p.vpc, protocol: 0, pad: [0; 3] };
-                target.ports.get(&key).is_none_or(|value| value.endpoint != **number)
-            })
-        };
-        retained.endpoints = self.busy.endpoints.iter().filter(addresses).copied().collect();
+        retained.endpoints = self.busy.endpoints.difference(&self.endpoints).copied().collect();
     }
 
     fn endpoints(&mut self, desired: &Desired, max_endpoints: u32) {
@@ -177,6 +175,7 @@ impl Compiler<'_> {
                 self.out.failed.insert(*id, reason);
             }
         }
+        self.endpoints = numbers.used;
         for number in &self.busy.endpoints {
             let Some(known) = self.observed.policies.get(number) else { continue };
             self.out.target.policies.entry(*number).or_insert_with(|| retired(known));
@@ -192,9 +191,10 @@ impl Compiler<'_> {
         if !members.is_empty() {
             target.rings.insert(number, fill_ring(&members));
         }
-        for port in &wanted.ports {
+        for (address, port) in wanted.address.iter().flat_map(|at| wanted.ports.iter().map(move |p| (*at, p)))
+        {
             let key = EndpointKey {
-                address: wanted.address.into(),
+                address: address.into(),
                 port: Be16::new(port.client_port),
                 vpc: wanted.vpc,
                 protocol: port.protocol,
@@ -209,8 +209,50 @@ impl Compiler<'_> {
         }
         let policy = self.policy(id, number, wanted);
         self.out.target.policies.insert(number, policy);
-        self.address(wanted.vpc, wanted.address, number);
+        if let Some(address) = wanted.address {
+            self.address(wanted.vpc, address, number);
+        }
+        self.routes(number, wanted)
+    }
+
+    fn subnets(&mut self, desired: &Desired) {
+        let key = |(vpc, subnet): &(u16, Cidr)| {
+            let source = subnet.network().into();
+            (SubnetKey { vpc: Be32::new(u32::from(*vpc)), source }, subnet.prefix_len())
+        };
+        self.out.target.subnets = desired.routed_subnets.iter().map(key).collect();
+    }
+
+    fn routes(&mut self, endpoint: u32, wanted: &DesiredEndpoint) -> Result<(), String> {
+        for route in &wanted.routes {
+            for (destination, way) in self.ways(wanted.provider_vpc, route.destination)? {
+                let key = RouteKey {
+                    vpc: Be32::new(wanted.vpc.into()),
+                    subnet: route.subnet.map_or(DEFAULT_TABLE, |subnet| subnet.network().into()),
+                    destination: destination.network().into(),
+                };
+                let value = Route { endpoint, vpc: wanted.provider_vpc, ..way };
+                self.out.target.routes.insert((key, destination.prefix_len()), value);
+            }
+        }
         Ok(())
+    }
+
+    /// The ways into a network: the one to most of it, and those parts that are on a link.
+    fn ways(&mut self, vpc: u16, network: Cidr) -> Result<Vec<(Cidr, Route)>, String> {
+        let way = match self.way(vpc, network) {
+            None => Route::default(),
+            Some((attachment, router)) => {
+                let hop = router.map(|address| Hop { vpc, address, attachment });
+                let next_hop = hop.map_or(Ok(0), |hop| self.hop(hop))?;
+                Route { attachment, next_hop, ..Route::default() }
+            }
+        };
+        let links = self.vpcs.get(&vpc).into_iter().flatten();
+        let links = links.map(|(number, attachment)| (*number, link(attachment)));
+        let inside = links.filter(|(_, link)| network.covers(*link) && *link != network);
+        let inside = inside.map(|(attachment, link)| (link, Route { attachment, ..Route::default() }));
+        Ok(std::iter::once((network, way)).chain(inside).collect())
     }
 
     fn policy(&self, id: EndpointId, number: u32, wanted: &DesiredEndpoint) -> Policy {
@@ -239,7 +281,7 @@ impl Compiler<'_> {
             limit: wanted.connection_limit,
             provider_vpc: wanted.provider_vpc,
             vpc: wanted.vpc,
-            address: wanted.address.into(),
+            address: wanted.address.unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
             pad: 0,
             id,
         }
@@ -279,7 +321,13 @@ impl Compiler<'_> {
 
     /// Number of the next hop towards an address; 0 while its VPC is not attached.
     fn next_hop(&mut self, vpc: u16, address: Ipv4Addr) -> Result<u16, String> {
-        let Some(hop) = self.route(vpc, address) else { return Ok(0) };
+        match self.route(vpc, address) {
+            Some(hop) => self.hop(hop),
+            None => Ok(0),
+        }
+    }
+
+    fn hop(&mut self, hop: Hop) -> Result<u16, String> {
         let number = self
             .hops
             .short(hop)
@@ -289,24 +337,30 @@ impl Compiler<'_> {
         Ok(number)
     }
 
-    /// On-link through the attachment with the longest prefix that has the
-    /// address; else through an attachment's router; else as if on-link.
+    /// The neighbour that packets to an address go to.
     fn route(&self, vpc: u16, address: Ipv4Addr) -> Option<Hop> {
-        let attachments = self.vpcs.get(&vpc)?;
-        let on_link = attachments
-            .iter()
-            .filter(|(_, a)| crate::model::Cidr::containing(a.address, a.prefix_len).contains(address))
-            .max_by_key(|(_, a)| a.prefix_len);
-        let routed = || attachments.iter().find(|(_, a)| a.next_hop.is_some());
-        let (number, via) = match on_link {
-            Some((number, _)) => (*number, address),
-            None => match routed() {
-                Some((number, a)) => (*number, a.next_hop.unwrap_or(address)),
-                None => (attachments.first()?.0, address),
-            },
-        };
-        Some(Hop { vpc, address: via, attachment: number })
+        let (attachment, router) = self.way(vpc, Cidr::host(address))?;
+        Some(Hop { vpc, address: router.unwrap_or(address), attachment })
     }
+
+    /// The attachment that leads to a network, and the router if it is not on the link: through
+    /// the attachment with the longest prefix around it; else through an attachment's router; else
+    /// as if on-link.
+    fn way(&self, vpc: u16, network: Cidr) -> Option<(u16, Option<Ipv4Addr>)> {
+        let attachments = self.vpcs.get(&vpc)?;
+        let around = attachments.iter().filter(|(_, attachment)| link(attachment).covers(network));
+        if let Some((number, _)) = around.max_by_key(|(_, attachment)| attachment.prefix_len) {
+            return Some((*number, None));
+        }
+        let routed = attachments.iter().find(|(_, attachment)| attachment.next_hop.is_some());
+        let (number, attachment) = routed.or_else(|| attachments.first())?;
+        Some((*number, attachment.next_hop))
+    }
+}
+
+/// The network that an attachment is on.
+fn link(attachment: &DesiredAttachment) -> Cidr {
+    Cidr::containing(attachment.address, attachment.prefix_len)
 }
 
 /// The how manieth attachment of its VPC this is.

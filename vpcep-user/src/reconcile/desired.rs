@@ -5,7 +5,7 @@
 //! and the reconciler turns it into map entries. Nothing here knows of maps, of
 //! HTTP or of time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::model::{AttachmentId, Cidr, EndpointId};
@@ -17,9 +17,12 @@ pub struct Desired {
     pub version: u64,
     /// Where VPCs reach this host.
     pub attachments: BTreeMap<AttachmentId, DesiredAttachment>,
-    /// Every endpoint that owns an address here, whatever its state: one that
-    /// is not accepted answers ARP and refuses its clients.
+    /// Every endpoint here, whatever its state: one that is not accepted answers
+    /// ARP and refuses its clients.
     pub endpoints: BTreeMap<EndpointId, DesiredEndpoint>,
+    /// Subnets that have a route table other than their VPC's default one, with the number of
+    /// the VPC.
+    pub routed_subnets: BTreeSet<(u16, Cidr)>,
 }
 
 /// One VPC on one interface.
@@ -56,13 +59,16 @@ pub enum AttachMode {
     Tc,
 }
 
-/// One endpoint address and what is behind it.
+/// One endpoint and what is behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredEndpoint {
     /// Number of the consumer's VPC.
     pub vpc: u16,
-    /// The endpoint's address (node IP) in the consumer's VPC.
-    pub address: Ipv4Addr,
+    /// The endpoint's address (node IP) in the consumer's VPC; `None` for a gateway
+    /// endpoint, which has routes instead.
+    pub address: Option<Ipv4Addr>,
+    /// Destinations that a gateway endpoint leads to.
+    pub routes: Vec<DesiredRoute>,
     /// Whether the provider's approval stands; traffic flows only then.
     pub accepted: bool,
     /// Port mappings of the service; at most 200.
@@ -77,6 +83,16 @@ pub struct DesiredEndpoint {
     pub connection_limit: u32,
     /// What a refused client gets.
     pub refusal: Refusal,
+}
+
+/// A destination that an endpoint leads to; packets keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DesiredRoute {
+    /// The subnet whose clients have the route; `None` is every client without a route table
+    /// of its own.
+    pub subnet: Option<Cidr>,
+    /// The network in the provider's VPC.
+    pub destination: Cidr,
 }
 
 /// One port mapping.

@@ -11,10 +11,17 @@ use std::net::Ipv4Addr;
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring, policy};
+use vpcep_common::route::{Route, RouteKey, SubnetKey};
 
 /// A client prefix of an endpoint's whitelist: endpoint and network, and the
 /// length of the client's prefix (0..=32).
 pub type AclEntry = (AclKey, u8);
+
+/// A subnet and the length of its prefix.
+pub type SubnetEntry = (SubnetKey, u8);
+
+/// A destination and the length of its prefix.
+pub type RouteEntry = (RouteKey, u8);
 
 /// A next hop without its MAC, which the programs alone write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +56,10 @@ pub struct Tables {
     pub ports: BTreeMap<EndpointKey, EndpointValue>,
     /// Client whitelists.
     pub acl: BTreeSet<AclEntry>,
+    /// Subnets with a route table of their own.
+    pub subnets: BTreeSet<SubnetEntry>,
+    /// Destinations of gateway endpoints.
+    pub routes: BTreeMap<RouteEntry, Route>,
 }
 
 /// One change to the kernel; doing it twice does no harm.
@@ -82,6 +93,14 @@ pub enum Action {
     AddAcl(AclEntry),
     /// Admit it no longer.
     RemoveAcl(AclEntry),
+    /// Give a subnet routes of its own instead of the default ones.
+    AddSubnet(SubnetEntry),
+    /// Give it the default ones again.
+    RemoveSubnet(SubnetEntry),
+    /// Lead a destination to an endpoint.
+    SetRoute(RouteEntry, Route),
+    /// Lead it nowhere.
+    RemoveRoute(RouteEntry),
 }
 
 /// The actions that lead from `observed` to `target`.
@@ -108,10 +127,15 @@ pub fn plan(observed: &Tables, target: &Tables) -> Vec<Action> {
     for key in gone(&observed.ports, &target.ports) {
         actions.push(Action::RemovePort(key));
     }
+    actions.extend(gone(&observed.routes, &target.routes).map(Action::RemoveRoute));
+    actions.extend(observed.subnets.difference(&target.subnets).copied().map(Action::RemoveSubnet));
     plan_policies(observed, target, &mut actions);
     for (key, value) in changed(&observed.ports, &target.ports) {
         actions.push(Action::SetPort(key, value));
     }
+    actions
+        .extend(changed(&observed.routes, &target.routes).map(|(key, route)| Action::SetRoute(key, route)));
+    actions.extend(target.subnets.difference(&observed.subnets).copied().map(Action::AddSubnet));
     for (key, number) in changed(&observed.interfaces, &target.interfaces) {
         actions.push(Action::SetInterface(key, number));
     }
@@ -234,6 +258,18 @@ impl Tables {
             }
             Action::RemoveAcl(entry) => {
                 self.acl.remove(&entry);
+            }
+            Action::AddSubnet(entry) => {
+                self.subnets.insert(entry);
+            }
+            Action::RemoveSubnet(entry) => {
+                self.subnets.remove(&entry);
+            }
+            Action::SetRoute(entry, route) => {
+                self.routes.insert(entry, route);
+            }
+            Action::RemoveRoute(entry) => {
+                self.routes.remove(&entry);
             }
         }
     }

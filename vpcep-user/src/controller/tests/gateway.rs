@@ -3,6 +3,7 @@
 use super::*;
 use crate::controller::route_tables::{self, NewRouteTable};
 use crate::model::{EndpointKind, PolicyEffect, PolicyStatement, Prefixes, RouteTable, RouteTableId};
+use crate::reconcile::desired::{DesiredEndpoint, DesiredRoute};
 
 fn prefixes(texts: &[&str]) -> Prefixes {
     Prefixes::new(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
@@ -58,8 +59,17 @@ impl Bench {
     }
 }
 
+/// The routes of an endpoint, each as `SUBNET DESTINATION`.
+fn routes(endpoint: &DesiredEndpoint) -> Vec<String> {
+    let text = |route: &DesiredRoute| {
+        let from = route.subnet.map_or_else(|| "default".into(), |subnet| subnet.to_string());
+        format!("{from} {}", route.destination)
+    };
+    endpoint.routes.iter().map(text).collect()
+}
+
 #[test]
-fn a_gateway_endpoint_lives_without_the_data_plane() {
+fn a_gateway_endpoint_leads_where_its_route_tables_say() {
     let bench = Bench::new();
     let service = bench.gateway(&["100.125.0.0/16"]);
     let endpoint = bench.connect(bench.new_gateway_endpoint(&service)).unwrap();
@@ -68,12 +78,29 @@ fn a_gateway_endpoint_lives_without_the_data_plane() {
     let act =
         |action| bench.controller.write(|tx| connections::act(tx, ALL, service.id, endpoint.id, action));
     act(connections::Action::Receive).unwrap();
-    assert!(bench.controller.desired().endpoints.is_empty(), "there is nothing to put into the kernel");
+    let desired = bench.controller.desired();
+    assert_eq!(routes(&desired.endpoints[&endpoint.id]), ["default 100.125.0.0/16"]);
+    assert!(desired.routed_subnets.is_empty());
     assert_eq!(bench.status(&endpoint), Some("creating"));
     bench.pass();
     assert_eq!(bench.status(&endpoint), Some("accepted"));
     let known = bench.controller.read(|state| state.endpoints.get(endpoint.id).cloned()).unwrap();
     assert_eq!(known.shown_address(), None);
+    let custom = bench.table(endpoint.vpc);
+    let subnets = [bench.subnet.id].into();
+    let associate = |tx: &mut Tx<'_>| route_tables::associate(tx, ALL, custom.id, &subnets, &[].into());
+    bench.controller.write(associate).unwrap();
+    let desired = bench.controller.desired();
+    assert_eq!(routes(&desired.endpoints[&endpoint.id]), ["default 100.125.0.0/16"]);
+    assert_eq!(
+        desired.routed_subnets.iter().map(|(_, subnet)| *subnet).collect::<Vec<_>>(),
+        [bench.subnet.cidr]
+    );
+    let bind = [endpoint.route_tables()[0], custom.id];
+    bench.controller.write(|tx| endpoints::set_route_tables(tx, ALL, endpoint.id, &bind)).unwrap();
+    let desired = bench.controller.desired();
+    let expected = ["default 100.125.0.0/16", "10.0.0.0/24 100.125.0.0/16"];
+    assert_eq!(routes(&desired.endpoints[&endpoint.id]), expected);
     act(connections::Action::Reject).unwrap();
     assert_eq!(bench.status(&endpoint), Some("rejected"));
     bench.controller.write(|tx| endpoints::delete(tx, ALL, endpoint.id)).unwrap();

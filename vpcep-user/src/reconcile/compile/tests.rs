@@ -1,4 +1,4 @@
-use super::super::desired::DesiredPort;
+use super::super::desired::{DesiredPort, DesiredRoute};
 use super::super::tables::{Action, plan};
 use super::*;
 use crate::model::Cidr;
@@ -20,7 +20,8 @@ fn attachment(vpc: u16, third: u8) -> DesiredAttachment {
 fn endpoint(last: u8) -> DesiredEndpoint {
     DesiredEndpoint {
         vpc: 1,
-        address: Ipv4Addr::new(10, 0, 1, last),
+        address: Some(Ipv4Addr::new(10, 0, 1, last)),
+        routes: vec![],
         accepted: true,
         ports: vec![DesiredPort { protocol: 6, client_port: 80, server_port: 8080 }],
         provider_vpc: 2,
@@ -43,6 +44,7 @@ fn desired(endpoints: impl IntoIterator<Item = u128>) -> Desired {
         version: 1,
         attachments: attachments.into(),
         endpoints: endpoints.into_iter().map(|n| (id(n), endpoint((n as u8).wrapping_add(100)))).collect(),
+        routed_subnets: BTreeSet::new(),
     }
 }
 
@@ -216,11 +218,63 @@ fn ten_thousand_endpoints_compile_and_plan_fast_enough_to_be_one_pass() {
     let mut wanted = desired([]);
     for n in 0..10_000u32 {
         let mut e = endpoint(0);
-        e.address = Ipv4Addr::from(0x0a01_0000 + n);
+        e.address = Some(Ipv4Addr::from(0x0a01_0000 + n));
         e.backends[0].address = Ipv4Addr::from(0x0a02_0000 + n % 500);
         wanted.endpoints.insert(id(u128::from(n)), e);
     }
     let compiled = compile(&wanted, &Tables::default(), &attached(), &Busy::default(), 16_384);
     assert_eq!(compiled.target.policies.len(), 10_000);
     assert_eq!(compiled.target.backends.len(), 500, "equal backends are shared");
+}
+
+#[test]
+fn routes_go_through_the_router_but_for_what_is_on_the_link() {
+    let router = Ipv4Addr::new(10, 0, 2, 254);
+    let cases: [(&str, Option<Ipv4Addr>, &[(&str, bool)]); 5] = [
+        ("100.125.0.0/16", Some(router), &[("100.125.0.0/16", true)]),
+        ("10.0.2.0/25", Some(router), &[("10.0.2.0/25", false)]),
+        ("10.0.2.0/24", Some(router), &[("10.0.2.0/24", false)]),
+        ("10.0.0.0/8", Some(router), &[("10.0.0.0/8", true), ("10.0.2.0/24", false)]),
+        // Nobody to ask for the way: as if all of it were on the link.
+        ("10.0.0.0/8", None, &[("10.0.0.0/8", false), ("10.0.2.0/24", false)]),
+    ];
+    for (destination, next_hop, expected) in cases {
+        let mut desired = desired([1]);
+        desired.attachments.get_mut(&AttachmentId::from_u128(2)).unwrap().next_hop = next_hop;
+        let gateway = desired.endpoints.get_mut(&id(1)).unwrap();
+        (gateway.address, gateway.ports, gateway.backends) = (None, vec![], vec![]);
+        gateway.routes = vec![DesiredRoute { subnet: None, destination: destination.parse().unwrap() }];
+        let mut tables = Tables::default();
+        pass(&mut tables, &desired, &Busy::default());
+        let routes = tables.routes.iter().map(|((key, len), route)| {
+            assert_eq!((key.vpc.get(), key.subnet, route.vpc), (1, DEFAULT_TABLE, 2), "{destination}");
+            assert_eq!(Some(route.endpoint), number_of(&tables, 1), "{destination}");
+            assert_eq!(u32::from(route.attachment), 2, "{destination}");
+            if let Some(hop) = tables.next_hops.get(&route.next_hop) {
+                assert_eq!(Some(hop.address), next_hop, "{destination}");
+            }
+            (format!("{}/{len}", Ipv4Addr::from(key.destination)), route.next_hop != 0)
+        });
+        let expected: BTreeMap<_, _> =
+            expected.iter().map(|(net, routed)| ((*net).to_owned(), *routed)).collect();
+        assert_eq!(routes.collect::<BTreeMap<_, _>>(), expected, "{destination} by {next_hop:?}");
+        pass(&mut tables, &Desired { endpoints: BTreeMap::new(), ..desired }, &Busy::default());
+        assert!(tables.routes.is_empty(), "{destination}");
+    }
+}
+
+#[test]
+fn a_subnet_with_a_table_of_its_own_has_its_own_routes() {
+    let subnet: Cidr = "10.0.1.128/25".parse().unwrap();
+    let mut desired = desired([1]);
+    desired.routed_subnets.insert((1, subnet));
+    let gateway = desired.endpoints.get_mut(&id(1)).unwrap();
+    gateway.address = None;
+    gateway.routes =
+        vec![DesiredRoute { subnet: Some(subnet), destination: "100.125.0.0/16".parse().unwrap() }];
+    let mut tables = Tables::default();
+    pass(&mut tables, &desired, &Busy::default());
+    let source = Be32::from(subnet.network());
+    assert_eq!(tables.subnets, [(SubnetKey { vpc: Be32::new(1), source }, 25)].into());
+    assert_eq!(tables.routes.keys().map(|(key, _)| key.subnet).collect::<Vec<_>>(), [source]);
 }

@@ -185,7 +185,7 @@ impl<'a> Player<'a> {
         ensure!(places.len() == desired.len(), "one address for two endpoints of a VPC: {desired:?}");
         let planned = desired.iter().map(|(id, endpoint)| {
             let planned = Planned {
-                address: endpoint.address.to_string(),
+                address: endpoint.address.map_or_else(String::new, |address| address.to_string()),
                 is_accepted: endpoint.accepted,
                 port: endpoint.ports[0].server_port,
                 is_restricted: endpoint.whitelist.is_some(),
