@@ -1,7 +1,7 @@
 //! How long the kernel's tables take to match ten thousand endpoints, from an
 //! empty kernel, from the right one, and after a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
@@ -10,7 +10,8 @@ use vpcep::datapath::bpf::BpfDatapath;
 use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, Timeouts};
 use vpcep::model::{AttachmentId, EndpointId};
 use vpcep::reconcile::desired::{
-    AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredPort, Refusal,
+    AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort,
+    Refusal,
 };
 use vpcep_tests::world::Network;
 use vpcep_tests::{Mode, World};
@@ -93,12 +94,13 @@ fn desired(interface: &str) -> Desired {
             weight: 1,
         }],
         whitelist: None,
-        connection_limit: 3000,
+        limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
     };
     Desired {
         version: 1,
         attachments: BTreeMap::from([(AttachmentId::from_u128(1), attachment)]),
         endpoints: (0..ENDPOINTS).map(|n| (EndpointId::from_u128(u128::from(n) + 1), endpoint(n))).collect(),
+        routed_subnets: BTreeSet::new(),
     }
 }

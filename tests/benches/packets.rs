@@ -152,7 +152,7 @@ fn keep_dispatched(gateway: &mut Gateway) -> Result<()> {
 /// An established session of this client.
 fn session(client: SocketAddrV4) -> Slot {
     Slot {
-        word: Word(0).claimed(ENDPOINT).live(State::Established).0,
+        word: Word(0).claimed(ENDPOINT).live(State::Established, Word::COUNTED).0,
         last_seen: stage::now(),
         generation: 1,
         created: stage::now(),

@@ -26,6 +26,7 @@ pub mod process;
 pub mod server;
 pub mod tenant;
 pub mod wait;
+pub mod wire;
 pub mod world;
 
 pub use cli::Cli;
@@ -35,4 +36,5 @@ pub use process::Process;
 pub use server::{Dnsmasq, Nginx};
 pub use tenant::{Endpoint, Offer, Service, Tenant, Vpc};
 pub use wait::wait_until;
+pub use wire::Wire;
 pub use world::{Mode, World};

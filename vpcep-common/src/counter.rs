@@ -12,10 +12,28 @@ pub struct Connections {
     pub peak: u64,
     /// Opened since the endpoint was made.
     pub opened: u64,
+    /// Open, and the handshake not finished: equals the number of slots with the bit
+    /// `HALF_OPEN`, which those have that were opened while there was a limit of them.
+    pub half_open: u64,
+    /// See [`crate::meter`]: of new connections.
+    pub opened_until: u64,
+    /// Of bytes towards the backend, and back.
+    pub out_until: u64,
+    /// Likewise.
+    pub in_until: u64,
     /// Zero.
-    pub pad: [u64; 5],
+    pub pad: u64,
 }
 const _: () = assert!(size_of::<Connections>() == 64);
+
+impl Connections {
+    /// Whether so many of them are open that unfinished handshakes have to make room soon: three
+    /// quarters of the limit.
+    #[inline(always)]
+    pub const fn is_crowded(current: u64, limit: u32) -> bool {
+        current * 4 >= limit as u64 * 3
+    }
+}
 
 /// Packets of one endpoint on one CPU. Bytes are IP bytes.
 #[repr(C)]
@@ -96,6 +114,12 @@ drop_reasons! {
     ReservedSource = 18, "reserved_source";
     /// Two CPUs changed one session at once; the sender's retransmission settles it.
     Contended = 19, "contended";
+    /// The endpoint has as many unfinished handshakes as it may.
+    HalfOpenLimit = 20, "half_open_limit";
+    /// The endpoint opens more connections a second than it may.
+    ConnectionRate = 21, "connection_rate";
+    /// The endpoint carries more than it may.
+    Bandwidth = 22, "bandwidth";
 }
 
 impl DropReason {

@@ -39,7 +39,7 @@ pub const NO_ENDPOINT: u32 = 0;
 
 /// What one endpoint allows. `word` is one 64-bit load, so that a packet sees
 /// either the old policy or the new one: see [`policy`].
-#[repr(C)]
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Flags in the low half, generation in the high half.
@@ -50,14 +50,20 @@ pub struct Policy {
     pub provider_vpc: u16,
     /// Consumer VPC number.
     pub vpc: u16,
-    /// Endpoint address.
+    /// Endpoint address; 0 of one that has routes instead.
     pub address: Be32,
-    /// Zero.
-    pub pad: u32,
+    /// Most connections whose handshake is not finished; 0 for no limit.
+    pub half_open: u32,
     /// Id of the endpoint in the model; all zero marks a free number.
     pub id: [u8; 16],
+    /// [`crate::meter::connection_cost`] of new connections.
+    pub connection_cost: u32,
+    /// [`crate::meter::byte_cost`] of each direction.
+    pub byte_cost: u32,
+    /// Zero.
+    pub pad: [u32; 4],
 }
-const _: () = assert!(size_of::<Policy>() == 40);
+const _: () = assert!(size_of::<Policy>() == 64);
 
 /// Bits of [`Policy::word`].
 pub mod policy {

@@ -11,7 +11,7 @@
 //! | [`session`], [`tcp`], [`snat`] | the session slot, TCP tracking, source ports and allocation |
 //! | [`index`] | buckets that lead from a flow to its slot |
 //! | [`hash`], [`csum`] | keyed hash (SipHash), Internet checksum (RFC 1071, RFC 1624) |
-//! | [`counter`] | per-endpoint counters and drop reasons |
+//! | [`counter`], [`meter`] | per-endpoint counters and drop reasons; rates |
 //! | [`settings`] | what the loader tells the programs |
 //!
 //! Nothing here allocates, does I/O or knows the clock. Shared structs are
@@ -28,6 +28,7 @@ pub mod hash;
 pub mod index;
 pub mod limits;
 pub mod maps;
+pub mod meter;
 #[cfg(feature = "user")]
 mod pod;
 pub mod route;

@@ -164,10 +164,10 @@ pub enum Use {
 /// The state word of a slot.
 ///
 /// ```text
-///  63        40 39       16 15     10  9     8  7   4 3   0
-/// ┌────────────┬───────────┬─────────┬─────┬─────┬─────┬─────┐
-/// │incarnation │ endpoint  │  zero   │told │count│ TCP │ use │
-/// └────────────┴───────────┴─────────┴─────┴─────┴─────┴─────┘
+///  63        40 39       16 15  11   10     9    8   7   4 3   0
+/// ┌────────────┬───────────┬──────┬──────┬────┬─────┬─────┬─────┐
+/// │incarnation │ endpoint  │ zero │ half │told│count│ TCP │ use │
+/// └────────────┴───────────┴──────┴──────┴────┴─────┴─────┴─────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(pub u64);
@@ -177,6 +177,10 @@ impl Word {
     pub const COUNTED: u64 = 1 << 8;
     /// The session was cut off and its client has been told.
     pub const TOLD: u64 = 1 << 9;
+    /// The session is in its endpoint's count of unfinished handshakes.
+    pub const HALF_OPEN: u64 = 1 << 10;
+    /// The counts that a session may be in.
+    pub const COUNTS: u64 = Self::COUNTED | Self::HALF_OPEN;
     const INCARNATION_SHIFT: u32 = 40;
 
     /// What the slot is used for; `None` for a value that is never written.
@@ -207,6 +211,12 @@ impl Word {
     #[inline(always)]
     pub const fn is_counted(self) -> bool {
         self.0 & Self::COUNTED != 0
+    }
+
+    /// Whether the session is in its endpoint's count of unfinished handshakes.
+    #[inline(always)]
+    pub const fn is_half_open(self) -> bool {
+        self.0 & Self::HALF_OPEN != 0
     }
 
     /// Whether the client of a cut-off session has been told.
@@ -242,19 +252,21 @@ impl Word {
         Self(incarnation | (endpoint as u64) << 16 | Use::Claimed as u64)
     }
 
-    /// The word of a claimed slot that becomes a counted session.
+    /// The word of a claimed slot that becomes a session, in these [`Self::COUNTS`].
     #[inline(always)]
-    pub const fn live(self, tcp: tcp::State) -> Self {
-        Self((self.0 & !0xffff) | Self::COUNTED | (tcp as u64) << 4 | Use::Live as u64)
+    pub const fn live(self, tcp: tcp::State, counts: u64) -> Self {
+        Self((self.0 & !0xffff) | counts & Self::COUNTS | (tcp as u64) << 4 | Use::Live as u64)
     }
 
-    /// The same with another TCP state. A session that is over is not counted.
+    /// The same with another TCP state. A session that is over is not counted, and one
+    /// whose handshake came to an end is not half open.
     #[inline(always)]
     pub const fn with_tcp(self, tcp: tcp::State) -> Self {
         let word = (self.0 & !0xf0) | (tcp as u64) << 4;
         match tcp {
-            tcp::State::TimeWait => Self(word & !Self::COUNTED),
-            _ => Self(word),
+            tcp::State::SynSent | tcp::State::SynReceived => Self(word),
+            tcp::State::TimeWait => Self(word & !(Self::COUNTED | Self::HALF_OPEN)),
+            _ => Self(word & !Self::HALF_OPEN),
         }
     }
 
@@ -281,8 +293,10 @@ mod tests {
         assert!(free.is_free());
         let claimed = free.claimed(0xab_cdef);
         assert_eq!(claimed.usage(), Some(Use::Claimed));
-        let live = claimed.live(tcp::State::SynSent);
-        assert!(live.is_live() && live.is_counted());
+        let live = claimed.live(tcp::State::SynSent, Word::COUNTS);
+        assert!(live.is_live() && live.is_counted() && live.is_half_open());
+        assert!(live.with_tcp(tcp::State::SynReceived).is_half_open());
+        assert!(!live.with_tcp(tcp::State::Established).is_half_open());
         assert_eq!((live.endpoint(), live.tcp()), (0xab_cdef, tcp::State::SynSent));
         let over = live.with_tcp(tcp::State::TimeWait);
         assert!(over.is_live() && !over.is_counted());

@@ -22,12 +22,17 @@ pub struct Settings {
     pub flags: u32,
     /// Ticks that a freed port rests before another flow may have it.
     pub rest: u32,
+    /// Ticks that an unfinished handshake has at an endpoint that is crowded
+    /// ([`crate::counter::Connections::is_crowded`]).
+    pub handshake_crowded: u32,
+    /// Zero.
+    pub pad: u32,
     /// Identity of the store whose state the maps follow.
     pub owner: [u8; 16],
     /// Ticks of idleness after which a session ends, by TCP state.
     pub idle: [u32; tcp::State::COUNT],
 }
-const _: () = assert!(size_of::<Settings>() == 120);
+const _: () = assert!(size_of::<Settings>() == 128);
 
 /// Bits of [`Settings::flags`].
 pub mod settings_flags {
@@ -44,11 +49,17 @@ impl Settings {
 
     /// Whether a session that has been silent for `silence` ticks is over.
     /// Nothing flows through an endpoint that is not accepted: its sessions go
-    /// as fast as reset ones. A time stamp from another CPU's clock, a little
-    /// ahead, is not idleness.
+    /// as fast as reset ones. At a crowded endpoint handshakes have less time.
+    /// A time stamp from another CPU's clock, a little ahead, is not idleness.
     #[inline(always)]
-    pub const fn is_idle(&self, word: Word, is_accepted: bool, silence: u32) -> bool {
+    pub const fn is_idle(&self, word: Word, is_accepted: bool, is_crowded: bool, silence: u32) -> bool {
+        let in_handshake = matches!(word.tcp(), tcp::State::SynSent | tcp::State::SynReceived);
         let by_state = self.idle[word.tcp_bits()];
+        let by_state = if is_crowded && in_handshake && self.handshake_crowded < by_state {
+            self.handshake_crowded
+        } else {
+            by_state
+        };
         let reset = self.idle[tcp::State::ResetByBackend as usize];
         let allowed = if is_accepted || by_state < reset { by_state } else { reset };
         silence >= allowed && silence <= u32::MAX / 2

@@ -232,14 +232,17 @@ impl State {
     /// Whether a packet with `flags` from `side` that left the state as it is
     /// keeps the session alive. RSTs do not (RFC 7857 section 2.4), nor does
     /// what the other side still had under way when one side reset, nor anything
-    /// on a connection that is over and not counted any more.
+    /// on a connection that is over and not counted any more, nor SYN-ACKs that the
+    /// backend repeats because nobody finishes the handshake.
     #[inline(always)]
     pub const fn is_refreshed_by(self, side: Side, flags: u8) -> bool {
         let from_client = matches!(side, Side::Client);
         flags & flags::RST == 0
             && !matches!(
                 (self, from_client),
-                (Self::TimeWait, _) | (Self::ResetByClient, false) | (Self::ResetByBackend, true)
+                (Self::TimeWait, _)
+                    | (Self::SynReceived | Self::ResetByClient, false)
+                    | (Self::ResetByBackend, true)
             )
     }
 }

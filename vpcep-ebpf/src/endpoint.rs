@@ -75,6 +75,10 @@ pub struct Policy {
     pub word: u64,
     /// Most concurrent connections.
     pub limit: u32,
+    /// Most unfinished handshakes; 0 for no limit.
+    pub half_open: u32,
+    /// See `vpcep_common::endpoint::Policy`.
+    pub connection_cost: u32,
 }
 
 impl Policy {
@@ -85,8 +89,10 @@ impl Policy {
         // SAFETY: a pointer into the map; user space replaces the word whole.
         let word = unsafe { atomic::load(&raw const (*value).word) };
         // SAFETY: as above.
-        let limit = unsafe { (*value).limit };
-        Some(Self { endpoint, word, limit })
+        let (limit, half_open) = unsafe { ((*value).limit, (*value).half_open) };
+        // SAFETY: as above.
+        let connection_cost = unsafe { (*value).connection_cost };
+        Some(Self { endpoint, word, limit, half_open, connection_cost })
     }
 
     /// Raised with every change.

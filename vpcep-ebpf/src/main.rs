@@ -23,6 +23,7 @@ mod endpoint;
 mod icmp;
 mod index;
 mod maps;
+mod meter;
 mod neighbour;
 mod open;
 mod packet;

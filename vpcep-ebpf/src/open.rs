@@ -6,8 +6,9 @@ use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::hash::siphash;
 use vpcep_common::limits::RING_SIZE;
 use vpcep_common::route::Route;
-use vpcep_common::session::{FlowKey, left_to_tc};
+use vpcep_common::session::{FlowKey, Word, left_to_tc};
 use vpcep_common::snat::in_range;
+use vpcep_common::tcp::Side;
 
 use crate::endpoint::{self, Address, Mapping, Policy};
 use crate::maps::{BACKENDS, RINGS};
@@ -16,7 +17,7 @@ use crate::parse::Headers;
 use crate::pipeline::{Decision, Scene, towards_backend};
 use crate::session::{self, Opening, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{index, neighbour, route, snat};
+use crate::{index, meter, neighbour, route, snat};
 
 /// No slot: no session has port 0.
 pub const NO_SLOT: u32 = 0;
@@ -83,6 +84,10 @@ pub fn forward_new<P: Packet>(
     if !packet.can_keep_checksum(headers) {
         return Ok(Decision::Done(Verdict::Pass));
     }
+    if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
+        return Err(Refusal::of(endpoint, DropReason::Bandwidth));
+    }
+    let is_half_open = policy.half_open != 0 && !headers.is_udp();
     let opening = Opening {
         generation: policy.generation(),
         backend: backend.address,
@@ -92,6 +97,7 @@ pub fn forward_new<P: Packet>(
         attachment: scene.attachment_number as u16,
         client_mac: headers.source_mac,
         left_to_tc: if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 },
+        counts: if is_half_open { Word::COUNTS } else { Word::COUNTED },
     };
     let session = open(scene, flow, &policy, &opening, over)?;
     Ok(towards_backend(scene, &session, mac, out))
@@ -119,9 +125,12 @@ fn open(
     opening: &Opening,
     over: u32,
 ) -> Result<Session, Refusal> {
-    // Another CPU was faster: its packet, or the retransmission, settles it.
+    // Another CPU was faster: its packet, or the retransmission, settles it. And who opens too
+    // many is to come again later, and if its address is forged not answered at all.
     let refuse = |reason| match reason {
-        DropReason::Contended => Refusal::of(policy.endpoint, reason),
+        DropReason::Contended | DropReason::HalfOpenLimit | DropReason::ConnectionRate => {
+            Refusal::of(policy.endpoint, reason)
+        }
         _ => policy.refuse(reason),
     };
     let recycled = match over {
@@ -132,7 +141,7 @@ fn open(
             Some(claim.ok_or_else(|| refuse(DropReason::Contended))?)
         }
     };
-    if let Err(reason) = session::raise(policy.endpoint, policy.limit) {
+    if let Err(reason) = session::raise(policy, opening.counts & Word::HALF_OPEN != 0) {
         if let Some(claim) = recycled {
             index::leave(scene.settings, flow, claim.number);
             session::abandon(&claim, scene.now);
@@ -144,7 +153,7 @@ fn open(
         None => match snat::claim(scene.settings, flow, policy.endpoint, scene.now) {
             Some(claim) => claim,
             None => {
-                session::lower(policy.endpoint);
+                session::lower(policy.endpoint, opening.counts);
                 return Err(refuse(DropReason::NoSourcePort));
             }
         },

@@ -29,7 +29,7 @@ use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{counters, icmp, index, neighbour, open, reset};
+use crate::{counters, icmp, index, meter, neighbour, open, reset};
 
 /// First multicast address (RFC 5771); broadcast is above.
 const MULTICAST: u32 = 0xe000_0000;
@@ -198,6 +198,9 @@ fn forward_known<P: Packet>(
     if headers.ttl <= 1 {
         return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
     }
+    if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
+        return Err(Refusal::of(endpoint, DropReason::Bandwidth));
+    }
     follow_client(session, scene, headers);
     session.track(Side::Client, headers.flags, scene.now);
     Ok(towards_backend(scene, session, mac, out))
@@ -332,6 +335,9 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     }
     if headers.ttl <= 1 {
         return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
+    }
+    if !meter::admits_packet(endpoint, Side::Backend, headers.ip_len) {
+        return Err(Refusal::of(endpoint, DropReason::Bandwidth));
     }
     session.track(Side::Backend, headers.flags, scene.now);
     Ok(Decision::Forward { to, out, endpoint, sender: Side::Backend })

@@ -7,12 +7,13 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
+use vpcep_common::counter::Connections;
 use vpcep_common::endpoint::policy;
 use vpcep_common::limits::{REAP_BATCH, reaped};
-use vpcep_common::session::{TICK_SHIFT, Use};
+use vpcep_common::session::{TICK_SHIFT, Use, Word};
 use vpcep_common::settings::Settings;
 
-use crate::maps::{REAP_LIST, SETTINGS};
+use crate::maps::{CONNECTIONS, REAP_LIST, SETTINGS};
 use crate::{atomic, endpoint, index, session};
 
 /// Goes through the list, and leaves above each slot number what
@@ -45,9 +46,8 @@ fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
     let Some(session) = session::in_slot(number) else { return reaped::KEPT };
     // SAFETY: a pointer into the map.
     let silence = now.wrapping_sub(unsafe { (*session.slot).last_seen });
-    let accepted =
-        endpoint::Policy::of(session.word.endpoint()).is_some_and(|p| p.word & policy::ACCEPTED != 0);
-    if !settings.is_idle(session.word, accepted, silence) {
+    let (accepted, crowded) = standing(session.word.endpoint());
+    if !settings.is_idle(session.word, accepted, crowded, silence) {
         return reaped::KEPT;
     }
     let word = session.word.with_use(Use::Reaping);
@@ -58,12 +58,20 @@ fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
     let was_indexed = index::leave(settings, &flow, number);
-    if word.is_counted() {
-        session::lower(word.endpoint());
-    }
+    session::lower(word.endpoint(), word.0 & Word::COUNTS);
     // SAFETY: as above.
     unsafe { (*session.slot).last_seen = now };
     // SAFETY: as above.
     unsafe { atomic::store(&raw mut (*session.slot).word, word.freed().0) };
     if was_indexed { reaped::FREED } else { reaped::FREED_UNINDEXED }
+}
+
+/// Whether an endpoint is accepted, and whether it is crowded.
+#[inline(always)]
+fn standing(endpoint: u32) -> (bool, bool) {
+    let Some(policy) = endpoint::Policy::of(endpoint) else { return (false, false) };
+    let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) else { return (false, false) };
+    // SAFETY: a pointer into the map.
+    let current = unsafe { atomic::load(&raw const (*connections).current) };
+    (policy.word & policy::ACCEPTED != 0, Connections::is_crowded(current, policy.limit))
 }

@@ -4,13 +4,16 @@
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::{Connections, DropReason};
+use vpcep_common::meter::CONNECTION_BURST;
 use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, Use, Word};
 use vpcep_common::settings::Settings;
 use vpcep_common::tcp::{Side, State};
 
 use crate::atomic;
+use crate::endpoint::Policy;
 use crate::index;
 use crate::maps::{CONNECTIONS, SLOTS};
+use crate::meter;
 use crate::snat::Claim;
 
 /// Times a compare-and-swap is tried again when another CPU was faster.
@@ -126,13 +129,14 @@ impl Session {
         }
     }
 
-    /// Replaces the word, and lowers the count if that took the session off it.
+    /// Replaces the word, and lowers the counts that this took the session off.
     #[inline(always)]
     fn replace(&self, old: Word, new: Word) -> bool {
         // SAFETY: a pointer into the map.
         let done = unsafe { atomic::compare_and_swap(&raw mut (*self.slot).word, old.0, new.0) };
-        if done && old.is_counted() && !new.is_counted() {
-            lower(old.endpoint());
+        let left = old.0 & !new.0 & Word::COUNTS;
+        if done && left != 0 {
+            lower(old.endpoint(), left);
         }
         done
     }
@@ -150,15 +154,31 @@ impl Session {
     }
 }
 
-/// Counts one more connection of an endpoint if its limit allows.
+/// Counts one more connection of an endpoint if its limits allow, the rate of new
+/// ones first. `is_half_open` says whether it goes into the count of handshakes too.
 #[inline(always)]
-pub fn raise(endpoint: u32, limit: u32) -> Result<(), DropReason> {
-    let connections = CONNECTIONS.get_ptr_mut(endpoint).ok_or(DropReason::ConnectionLimit)?;
+pub fn raise(policy: &Policy, is_half_open: bool) -> Result<(), DropReason> {
+    let connections = CONNECTIONS.get_ptr_mut(policy.endpoint).ok_or(DropReason::ConnectionLimit)?;
+    // SAFETY: a pointer into the map.
+    let paid_until = unsafe { &raw mut (*connections).opened_until };
+    if !meter::admits(paid_until, u64::from(policy.connection_cost), CONNECTION_BURST) {
+        return Err(DropReason::ConnectionRate);
+    }
+    if is_half_open {
+        // SAFETY: a pointer into the map.
+        let before = unsafe { atomic::fetch_add(&raw mut (*connections).half_open, 1) };
+        if before >= u64::from(policy.half_open) {
+            lower(policy.endpoint, Word::HALF_OPEN);
+            return Err(DropReason::HalfOpenLimit);
+        }
+    }
+    let mut reason = DropReason::Contended;
     for _ in 0..RAISE_RETRIES {
         // SAFETY: a pointer into the map.
         let current = unsafe { atomic::load(&raw const (*connections).current) };
-        if current >= u64::from(limit) {
-            return Err(DropReason::ConnectionLimit);
+        if current >= u64::from(policy.limit) {
+            reason = DropReason::ConnectionLimit;
+            break;
         }
         // SAFETY: a pointer into the map.
         if unsafe { atomic::compare_and_swap(&raw mut (*connections).current, current, current + 1) } {
@@ -166,7 +186,10 @@ pub fn raise(endpoint: u32, limit: u32) -> Result<(), DropReason> {
             return Ok(());
         }
     }
-    Err(DropReason::Contended)
+    if is_half_open {
+        lower(policy.endpoint, Word::HALF_OPEN);
+    }
+    Err(reason)
 }
 
 #[inline(always)]
@@ -180,12 +203,18 @@ fn note_peak(connections: *mut Connections, current: u64) {
     }
 }
 
-/// Counts one connection less.
+/// Counts one less where these bits of a word say that it was counted:
+/// [`Word::COUNTED`], [`Word::HALF_OPEN`].
 #[inline(always)]
-pub fn lower(endpoint: u32) {
-    if let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) {
+pub fn lower(endpoint: u32, counted: u64) {
+    let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) else { return };
+    if counted & Word::COUNTED != 0 {
         // SAFETY: a pointer into the map.
         unsafe { atomic::fetch_add(&raw mut (*connections).current, u64::MAX) };
+    }
+    if counted & Word::HALF_OPEN != 0 {
+        // SAFETY: as above.
+        unsafe { atomic::fetch_add(&raw mut (*connections).half_open, u64::MAX) };
     }
 }
 
@@ -207,6 +236,8 @@ pub struct Opening {
     pub client_mac: [u8; 6],
     /// See `vpcep_common::session::left_to_tc`.
     pub left_to_tc: u8,
+    /// The counts it is in: bits of `vpcep_common::session::Word::COUNTS`.
+    pub counts: u64,
 }
 
 /// Fills a claimed and counted slot, puts it into the index unless it is there
@@ -241,11 +272,12 @@ pub fn publish(
     slot.protocol = flow.protocol;
     slot.left_to_tc = opening.left_to_tc;
     if !indexed && let Err(reason) = index::enter(settings, flow, claim.number) {
-        lower(claim.word.endpoint());
+        lower(claim.word.endpoint(), opening.counts);
         abandon(claim, now);
         return Err(reason);
     }
-    let live = claim.word.live(State::first(flow.protocol, flow.destination_port.get()));
+    let first = State::first(flow.protocol, flow.destination_port.get());
+    let live = claim.word.live(first, opening.counts);
     // SAFETY: a pointer into the map; the word is ours.
     unsafe { atomic::store(&raw mut (*claim.slot).word, live.0) };
     if let Some(connections) = CONNECTIONS.get_ptr_mut(live.endpoint()) {

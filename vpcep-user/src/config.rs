@@ -98,6 +98,10 @@ struct Options {
     /// How long an unfinished handshake is kept [default: 240]
     #[arg(long, env = "VPCEP_TCP_TRANSITORY_SECS", value_name = "SECS")]
     tcp_transitory_secs: Option<u32>,
+    /// How long an unfinished handshake is kept at an endpoint that is at three quarters of its
+    /// connections [default: 10]
+    #[arg(long, env = "VPCEP_TCP_CROWDED_SECS", value_name = "SECS")]
+    tcp_crowded_secs: Option<u32>,
     /// How long a connection closed by one side is kept [default: 240]
     #[arg(long, env = "VPCEP_TCP_CLOSING_SECS", value_name = "SECS")]
     tcp_closing_secs: Option<u32>,
@@ -263,6 +267,7 @@ impl Options {
             max_sessions: self.max_sessions.or(file.max_sessions),
             tcp_established_secs: self.tcp_established_secs.or(file.tcp_established_secs),
             tcp_transitory_secs: self.tcp_transitory_secs.or(file.tcp_transitory_secs),
+            tcp_crowded_secs: self.tcp_crowded_secs.or(file.tcp_crowded_secs),
             tcp_closing_secs: self.tcp_closing_secs.or(file.tcp_closing_secs),
             tcp_time_wait_secs: self.tcp_time_wait_secs.or(file.tcp_time_wait_secs),
             tcp_reset_secs: self.tcp_reset_secs.or(file.tcp_reset_secs),
@@ -333,6 +338,7 @@ impl Options {
                 default.tcp_established,
             )?,
             tcp_transitory: secs("tcp-transitory-secs", self.tcp_transitory_secs, default.tcp_transitory)?,
+            tcp_crowded: secs("tcp-crowded-secs", self.tcp_crowded_secs, default.tcp_crowded)?,
             tcp_closing: secs("tcp-closing-secs", self.tcp_closing_secs, default.tcp_closing)?,
             tcp_time_wait: secs("tcp-time-wait-secs", self.tcp_time_wait_secs, default.tcp_time_wait)?,
             tcp_reset: secs("tcp-reset-secs", self.tcp_reset_secs, default.tcp_reset)?,

@@ -21,7 +21,9 @@ mod quotas;
 mod restart;
 mod same_account;
 mod short_connections;
+mod syn_flood;
 mod two_accounts;
+mod vlan;
 
 /// Declares each scenario of a file as two tests, `NAME::tc` and `NAME::xdp`.
 macro_rules! scenarios {

@@ -30,7 +30,7 @@ fn fill(gateway: &mut Gateway, numbers: &[u32], slot: Slot) {
 }
 
 fn used(usage: Use) -> Slot {
-    let word = Word(0).claimed(ENDPOINT).live(State::Established).with_use(usage);
+    let word = Word(0).claimed(ENDPOINT).live(State::Established, Word::COUNTED).with_use(usage);
     Slot { word: word.0, last_seen: stage::now(), ..Slot::default() }
 }
 

@@ -108,6 +108,8 @@ pub const fn idle_secs(state: State) -> u32 {
     }
 }
 
+/// Seconds that a handshake has at a crowded endpoint.
+pub const CROWDED_SECS: u32 = 15;
 /// Seconds that a freed source port rests.
 pub const REST_SECS: u32 = 120;
 
@@ -160,6 +162,8 @@ fn settings(capacity: Capacity) -> Settings {
         index_mask: index::buckets(capacity.flows) - 1,
         flags: 0,
         rest: ticks(REST_SECS),
+        handshake_crowded: ticks(CROWDED_SECS),
+        pad: 0,
         owner: [0; 16],
         idle,
     }
@@ -258,9 +262,16 @@ impl Gateway {
             provider_vpc: PROVIDER.vpc,
             vpc: CONSUMER.vpc,
             address: (*ENDPOINT_ADDRESS.ip()).into(),
-            pad: 0,
             id: [1; 16],
+            ..Policy::default()
         };
+        self.array(maps::POLICIES).set(ENDPOINT, policy, 0).expect("number fits");
+    }
+
+    /// Changes the endpoint's policy in place.
+    pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) {
+        let mut policy: Policy = self.entry(maps::POLICIES, ENDPOINT);
+        change(&mut policy);
         self.array(maps::POLICIES).set(ENDPOINT, policy, 0).expect("number fits");
     }
 

@@ -46,18 +46,37 @@ enum Kind {
     Vpc,
     Subnet,
     Port,
+    HalfOpen,
+    ConnectionRate,
+    Bandwidth,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::EndpointService,
+        Self::Endpoint,
+        Self::Connection,
+        Self::Vpc,
+        Self::Subnet,
+        Self::Port,
+        Self::HalfOpen,
+        Self::ConnectionRate,
+        Self::Bandwidth,
+    ];
 }
 
 /// A limit and its use.
 #[derive(Serialize, JsonSchema)]
 struct Quota {
-    /// What of: concurrent connections of each endpoint, or else what the project has. A port is a
-    /// backend.
+    /// What of: concurrent connections, unfinished handshakes (`half_open`), new connections a second
+    /// (`connection_rate`) or megabits a second and direction (`bandwidth`) of each endpoint, or
+    /// else what the project has. A port is a backend.
     #[serde(rename = "type")]
     kind: Kind,
-    /// How many there are; of connections those of the fullest endpoint, or null where nobody asked.
+    /// How many there are; of connections those of the fullest endpoint, or null where nobody asked;
+    /// null of the other limits of endpoints.
     used: Option<u64>,
-    /// How many there may be.
+    /// How many there may be; of `half_open`, `connection_rate` and `bandwidth` 0 is no limit.
     quota: u32,
 }
 
@@ -90,6 +109,9 @@ impl Quota {
             Kind::Vpc => (Some(vpcs), limits.vpcs),
             Kind::Subnet => (Some(subnets), limits.subnets),
             Kind::Port => (Some(backends), limits.backends),
+            Kind::HalfOpen => (None, limits.half_open),
+            Kind::ConnectionRate => (None, limits.connection_rate),
+            Kind::Bandwidth => (None, limits.bandwidth),
         };
         Self { kind, used: used.and_then(|used| used.try_into().ok()), quota }
     }
@@ -165,6 +187,15 @@ pub struct Limits {
     /// Most ports of the project, which are its backends.
     #[schemars(range(max = u32::MAX))]
     port: Option<u32>,
+    /// Most unfinished TCP handshakes of each endpoint; 0 for no limit.
+    #[schemars(range(max = u32::MAX))]
+    half_open: Option<u32>,
+    /// Most new connections of each endpoint in a second; 0 for no limit.
+    #[schemars(range(max = u32::MAX))]
+    connection_rate: Option<u32>,
+    /// Most megabits of each endpoint in a second, in either direction; 0 for no limit.
+    #[schemars(range(max = u32::MAX))]
+    bandwidth: Option<u32>,
 }
 
 /// `PUT /operator/v1/quotas`
@@ -175,19 +206,19 @@ pub async fn set(
 ) -> Result<Json<Quotas>, ApiError> {
     let project = request.project_id.map(|id| id.parse()).transpose().map_err(ApiError::Project)?;
     let limits = require("quotas", request.quotas)?;
-    let Limits { endpoint_service, endpoint, connection, vpc, subnet, port } = limits;
     let change = QuotaChange {
-        services: endpoint_service,
-        endpoints: endpoint,
-        connections: connection,
-        vpcs: vpc,
-        subnets: subnet,
-        backends: port,
+        services: limits.endpoint_service,
+        endpoints: limits.endpoint,
+        connections: limits.connection,
+        vpcs: limits.vpc,
+        subnets: limits.subnet,
+        backends: limits.port,
+        half_open: limits.half_open,
+        connection_rate: limits.connection_rate,
+        bandwidth: limits.bandwidth,
     };
     app.write(move |tx| quotas::set(tx, project, change)).await?;
     let scope = project.map_or(Scope::Every, Scope::Project);
     let usage = app.read(move |state| Ok(quotas::usage(state, scope))).await?;
-    let kinds =
-        [Kind::EndpointService, Kind::Endpoint, Kind::Connection, Kind::Vpc, Kind::Subnet, Kind::Port];
-    Ok(Quotas::new(kinds.map(|kind| Quota::of(kind, &usage)).into()))
+    Ok(Quotas::new(Kind::ALL.map(|kind| Quota::of(kind, &usage)).into()))
 }

@@ -15,15 +15,17 @@ use crate::client::{Client, Quota, Quotas};
 pub enum Command {
     /// Show the limits in force for an account and what is used of them
     ///
-    /// connection is the most concurrent connections of each endpoint; the others count what a project
-    /// owns. A backend is a port. The operator names the account with --account.
+    /// connection, half_open (unfinished handshakes), connection_rate (new ones a second) and
+    /// bandwidth (Mbit/s, each direction) are of each endpoint, the last three without a limit at 0;
+    /// the others count what a project owns. A backend is a port. The operator names the account with
+    /// --account.
     Show,
     /// Set limits for the account given with --account, or the default for all (operator)
     ///
     /// Example: vpcep quota set endpoint=100 connection=10000 --account acme
     Set {
-        /// connection=N (concurrent, per endpoint), endpoint_service=N, endpoint=N, vpc=N, subnet=N or
-        /// port=N (each per project; a backend is a port)
+        /// connection=N (concurrent), half_open=N, connection_rate=N (a second) or bandwidth=N (Mbit/s)
+        /// per endpoint; endpoint_service=N, endpoint=N, vpc=N, subnet=N or port=N per project
         #[arg(required = true, value_name = "TYPE=N")]
         quotas: Vec<QuotaSetting>,
     },
@@ -58,7 +60,7 @@ async fn show(client: &Client) -> Result<Answer> {
     let context = "cannot show quotas";
     let mut quotas = client.send(Method::GET, &path, None).await.context(context)?;
     // The cloud's API answers its two types by default and knows no others.
-    for quota_type in ["connection", "vpc", "subnet", "port"] {
+    for quota_type in ["connection", "vpc", "subnet", "port", "half_open", "connection_rate", "bandwidth"] {
         let path = client.tenant_path(&["quotas"]).query("type", quota_type);
         let mut one = client.send(Method::GET, &path, None).await.context(context)?;
         if let (Some(all), Some(more)) =

@@ -181,17 +181,23 @@ async fn quotas_show_the_other_limits_beside_the_two_of_the_contract() {
         (200, r#"{"quotas":{"resources":[{"type":"vpc","used":2,"quota":50}]}}"#),
         (200, r#"{"quotas":{"resources":[{"type":"subnet","used":3,"quota":200}]}}"#),
         (200, r#"{"quotas":{"resources":[{"type":"port","used":4,"quota":500}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"half_open","used":null,"quota":0}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"connection_rate","used":null,"quota":0}]}}"#),
+        (200, r#"{"quotas":{"resources":[{"type":"bandwidth","used":null,"quota":3072}]}}"#),
     ]);
     let every = run_on(&server, "quota show").await.unwrap_err();
     assert!(every.downcast_ref::<UsageError>().is_some_and(|usage| usage.to_string().contains("--account")));
     let client = server.client().in_project("p".to_owned());
     let answer = noun_of(["vpcep", "quota", "show"]).run(&client).await.unwrap();
-    let asked = ["", "?type=connection", "?type=vpc", "?type=subnet", "?type=port"];
-    assert_eq!(server.lines(), asked.map(|query| format!("GET /v1/p/quotas{query}")));
+    let types = ["connection", "vpc", "subnet", "port", "half_open", "connection_rate", "bandwidth"];
+    let mut asked = vec!["GET /v1/p/quotas".to_owned()];
+    asked.extend(types.map(|limit| format!("GET /v1/p/quotas?type={limit}")));
+    assert_eq!(server.lines(), asked);
     assert_eq!(
         answer.render(output::Format::Table, None),
-        "TYPE        USED  QUOTA\nendpoint    1     50\nconnection  0     3000\nvpc         2     50\n\
-         subnet      3     200\nport        4     500\n"
+        "TYPE             USED  QUOTA\nendpoint         1     50\nconnection       0     3000\n\
+         vpc              2     50\nsubnet           3     200\nport             4     500\n\
+         half_open        -     0\nconnection_rate  -     0\nbandwidth        -     3072\n"
     );
 }
 

@@ -310,10 +310,18 @@ impl FromStr for QuotaSetting {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (quota_type, quota) = text.split_once('=').ok_or(ValueError::Quota)?;
-        let quota_type = ["endpoint_service", "endpoint", "connection", "vpc", "subnet", "port"]
-            .into_iter()
-            .find(|known| *known == quota_type)
-            .ok_or(ValueError::Quota)?;
+        let known = [
+            "endpoint_service",
+            "endpoint",
+            "connection",
+            "vpc",
+            "subnet",
+            "port",
+            "half_open",
+            "connection_rate",
+            "bandwidth",
+        ];
+        let quota_type = known.into_iter().find(|known| *known == quota_type).ok_or(ValueError::Quota)?;
         Ok(Self { quota_type, quota: decimal(quota).ok_or(ValueError::Quota)? })
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::State;
-use crate::model::{Attachment, Backend, Cidr, Endpoint, Port, Service, VlanId};
+use crate::model::{Attachment, Backend, Cidr, Endpoint, Port, Quotas, Service, VlanId};
 use crate::reconcile::desired::{
-    Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredPort, DesiredRoute,
+    Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort, DesiredRoute,
 };
 
 /// What the data plane should be doing in this state.
@@ -57,9 +57,14 @@ fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
         provider_vpc: state.vpcs.get(service.vpc)?.number,
         backends,
         whitelist: endpoint.whitelist.enforced(),
-        connection_limit: state.quotas(Some(endpoint.project)).connections,
+        limits: limits(state.quotas(Some(endpoint.project))),
         refusal: endpoint.refusal,
     })
+}
+
+fn limits(quotas: Quotas) -> DesiredLimits {
+    let Quotas { connections, half_open, connection_rate, bandwidth, .. } = quotas;
+    DesiredLimits { connections, half_open, connection_rate, bandwidth }
 }
 
 /// The destinations of a gateway endpoint, once for each subnet that its route tables name; the

@@ -122,7 +122,7 @@ impl Datapath for FakeDatapath {
         let state = self.lock();
         state.check()?;
         Ok(state.desired.endpoints.get(&endpoint).map(|endpoint| EndpointStats {
-            connections_limit: endpoint.connection_limit.into(),
+            connections_limit: endpoint.limits.connections.into(),
             ..EndpointStats::default()
         }))
     }

@@ -264,6 +264,8 @@ fn programs_settings(
         index_mask: index::buckets(settings.max_sessions) - 1,
         flags: if settings.no_echo { settings_flags::NO_ECHO } else { 0 },
         rest: ticks_of(timeouts.port_rest),
+        handshake_crowded: ticks_of(timeouts.tcp_crowded),
+        pad: 0,
         owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
     })

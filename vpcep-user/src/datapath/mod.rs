@@ -91,6 +91,8 @@ pub struct Timeouts {
     pub tcp_established: Duration,
     /// Handshake not finished.
     pub tcp_transitory: Duration,
+    /// Handshake not finished, at an endpoint that has three quarters of the connections it may.
+    pub tcp_crowded: Duration,
     /// One side has closed.
     pub tcp_closing: Duration,
     /// Both sides have closed.
@@ -112,6 +114,7 @@ impl Default for Timeouts {
         Self {
             tcp_established: Duration::from_secs(7440),
             tcp_transitory: Duration::from_secs(240),
+            tcp_crowded: Duration::from_secs(10),
             tcp_closing: Duration::from_secs(240),
             tcp_time_wait: Duration::from_secs(10),
             tcp_reset: Duration::from_secs(10),

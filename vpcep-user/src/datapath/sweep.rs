@@ -64,15 +64,22 @@ pub fn look(mapped: &Mapped, settings: &Settings) -> Sweep {
         let slot = mapped.slots.get(number);
         seen.note(word, &slot);
         let silence = now.wrapping_sub(slot.last_seen);
-        if settings.is_idle(word, is_accepted(mapped, word.endpoint()), silence) {
+        let (is_accepted, is_crowded) = standing(mapped, word.endpoint());
+        if settings.is_idle(word, is_accepted, is_crowded, silence) {
             idle.push(number);
         }
     }
     seen.into_sweep(started, sessions, idle)
 }
 
-fn is_accepted(mapped: &Mapped, endpoint: u32) -> bool {
-    endpoint < mapped.policies.len() && mapped.policies.get(endpoint).word & policy::ACCEPTED != 0
+/// Whether an endpoint is accepted, and whether it is crowded.
+fn standing(mapped: &Mapped, endpoint: u32) -> (bool, bool) {
+    if endpoint >= mapped.policies.len() {
+        return (false, false);
+    }
+    let policy = mapped.policies.get(endpoint);
+    let current = mapped.connections.get(endpoint).current;
+    (policy.word & policy::ACCEPTED != 0, Connections::is_crowded(current, policy.limit))
 }
 
 /// Flat tables while looking: a million sessions go through here.

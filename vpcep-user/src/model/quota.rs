@@ -15,11 +15,28 @@ pub struct Quotas {
     pub subnets: u32,
     /// Most backends, which are the ports.
     pub backends: u32,
+    /// Most unfinished TCP handshakes of each endpoint; 0 for no limit.
+    pub half_open: u32,
+    /// Most new connections of each endpoint in a second, a second's worth of them at once; 0 for
+    /// no limit.
+    pub connection_rate: u32,
+    /// Most megabits in a second of each endpoint and direction, in IP bytes; 0 for no limit.
+    pub bandwidth: u32,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { services: 20, endpoints: 50, connections: 3000, vpcs: 50, subnets: 200, backends: 500 }
+        Self {
+            services: 20,
+            endpoints: 50,
+            connections: 3000,
+            vpcs: 50,
+            subnets: 200,
+            backends: 500,
+            half_open: 0,
+            connection_rate: 0,
+            bandwidth: 0,
+        }
     }
 }
 
@@ -39,6 +56,12 @@ pub struct QuotaChange {
     pub subnets: Option<u32>,
     /// Most backends, when set.
     pub backends: Option<u32>,
+    /// Most unfinished handshakes, when set.
+    pub half_open: Option<u32>,
+    /// Most new connections in a second, when set.
+    pub connection_rate: Option<u32>,
+    /// Most megabits in a second, when set.
+    pub bandwidth: Option<u32>,
 }
 
 impl QuotaChange {
@@ -52,6 +75,9 @@ impl QuotaChange {
             vpcs: self.vpcs.unwrap_or(base.vpcs),
             subnets: self.subnets.unwrap_or(base.subnets),
             backends: self.backends.unwrap_or(base.backends),
+            half_open: self.half_open.unwrap_or(base.half_open),
+            connection_rate: self.connection_rate.unwrap_or(base.connection_rate),
+            bandwidth: self.bandwidth.unwrap_or(base.bandwidth),
         }
     }
 
@@ -65,6 +91,9 @@ impl QuotaChange {
             vpcs: later.vpcs.or(self.vpcs),
             subnets: later.subnets.or(self.subnets),
             backends: later.backends.or(self.backends),
+            half_open: later.half_open.or(self.half_open),
+            connection_rate: later.connection_rate.or(self.connection_rate),
+            bandwidth: later.bandwidth.or(self.bandwidth),
         }
     }
 }

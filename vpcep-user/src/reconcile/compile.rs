@@ -13,6 +13,7 @@ use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
 use vpcep_common::limits;
+use vpcep_common::meter::{byte_cost, connection_cost};
 use vpcep_common::route::{DEFAULT_TABLE, Route, RouteKey, SubnetKey};
 
 use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal};
@@ -278,12 +279,15 @@ impl Compiler<'_> {
         };
         Policy {
             word: policy::word(flags, generation),
-            limit: wanted.connection_limit,
+            limit: wanted.limits.connections,
             provider_vpc: wanted.provider_vpc,
             vpc: wanted.vpc,
             address: wanted.address.unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
-            pad: 0,
+            half_open: wanted.limits.half_open,
             id,
+            connection_cost: connection_cost(wanted.limits.connection_rate),
+            byte_cost: byte_cost(wanted.limits.bandwidth),
+            pad: [0; 4],
         }
     }
 

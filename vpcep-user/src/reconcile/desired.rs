@@ -79,10 +79,23 @@ pub struct DesiredEndpoint {
     pub backends: Vec<DesiredBackend>,
     /// Client prefixes that may use the endpoint; `None` is everyone.
     pub whitelist: Option<Vec<Cidr>>,
-    /// Most concurrent connections.
-    pub connection_limit: u32,
+    /// How much may flow.
+    pub limits: DesiredLimits,
     /// What a refused client gets.
     pub refusal: Refusal,
+}
+
+/// How much may flow through an endpoint. But for `connections`, 0 is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DesiredLimits {
+    /// Most concurrent connections.
+    pub connections: u32,
+    /// Most unfinished TCP handshakes.
+    pub half_open: u32,
+    /// Most new connections in a second.
+    pub connection_rate: u32,
+    /// Most megabits in a second and direction.
+    pub bandwidth: u32,
 }
 
 /// A destination that an endpoint leads to; packets keep it.

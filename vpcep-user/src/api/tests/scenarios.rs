@@ -1,5 +1,6 @@
 //! The product's scenarios, as far as the control plane carries them.
 
+use crate::reconcile::desired::DesiredLimits;
 use serde_json::{Value, json};
 
 use super::{ENDPOINTS, SERVICES, World, id};
@@ -228,10 +229,14 @@ async fn limits_the_operator_sets_are_shown_and_reach_the_data_plane() {
             .map(|r| r["quota"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(quotas(&answer), [20, 1, 9, 50, 200, 500]);
+    assert_eq!(quotas(&answer), [20, 1, 9, 50, 200, 500, 0, 0, 0]);
+    let rates = json!({"quotas": {"half_open": 4, "connection_rate": 5, "bandwidth": 3072}});
+    let answer = operator.ok("PUT", "/operator/v1/quotas", rates).await;
+    assert_eq!(quotas(&answer)[6..], [4, 5, 3072]);
     let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
     me.settle().await;
-    assert_eq!(world.datapath.desired().endpoints[&endpoint.parse().unwrap()].connection_limit, 9);
+    let limits = DesiredLimits { connections: 9, half_open: 4, connection_rate: 5, bandwidth: 3072 };
+    assert_eq!(world.datapath.desired().endpoints[&endpoint.parse().unwrap()].limits, limits);
     let shown = me.get("/v1/{p}/quotas").await;
     assert_eq!(
         shown["quotas"]["resources"],

@@ -74,6 +74,12 @@ pub struct QuotaForm {
     subnets: Option<u32>,
     #[serde(default)]
     backends: Option<u32>,
+    #[serde(default)]
+    half_open: Option<u32>,
+    #[serde(default)]
+    connection_rate: Option<u32>,
+    #[serde(default)]
+    bandwidth: Option<u32>,
 }
 
 /// Whose limits: one project's, or everyone's.
@@ -91,8 +97,8 @@ impl fmt::Display for QuotaId {
 
 impl Stored for QuotaRecord {
     const PREFIX: &'static str = "quotas/";
-    const SCHEMA: u32 = 2;
-    // 1 had no limits of networks.
+    const SCHEMA: u32 = 3;
+    // 1 had no limits of networks, 2 none of rates.
     const OLDEST: u32 = 1;
     type Form = QuotaForm;
     type Id = QuotaId;
@@ -109,9 +115,18 @@ impl Stored for QuotaRecord {
 impl From<&QuotaRecord> for QuotaForm {
     fn from(record: &QuotaRecord) -> Self {
         let QuotaRecord { project, change } = *record;
-        let QuotaChange { services, endpoints, connections, vpcs, subnets, backends } = change;
-        let project = project.map(|id| id.to_string());
-        Self { project, services, endpoints, connections, vpcs, subnets, backends }
+        Self {
+            project: project.map(|id| id.to_string()),
+            services: change.services,
+            endpoints: change.endpoints,
+            connections: change.connections,
+            vpcs: change.vpcs,
+            subnets: change.subnets,
+            backends: change.backends,
+            half_open: change.half_open,
+            connection_rate: change.connection_rate,
+            bandwidth: change.bandwidth,
+        }
     }
 }
 
@@ -119,10 +134,18 @@ impl TryFrom<QuotaForm> for QuotaRecord {
     type Error = ModelError;
 
     fn try_from(form: QuotaForm) -> Result<Self, ModelError> {
-        let QuotaForm { project, services, endpoints, connections, vpcs, subnets, backends } = form;
-        let project = project.map(|id| id.parse()).transpose()?;
-        let change = QuotaChange { services, endpoints, connections, vpcs, subnets, backends };
-        Ok(Self { project, change })
+        let change = QuotaChange {
+            services: form.services,
+            endpoints: form.endpoints,
+            connections: form.connections,
+            vpcs: form.vpcs,
+            subnets: form.subnets,
+            backends: form.backends,
+            half_open: form.half_open,
+            connection_rate: form.connection_rate,
+            bandwidth: form.bandwidth,
+        };
+        Ok(Self { project: form.project.map(|id| id.parse()).transpose()?, change })
     }
 }
 

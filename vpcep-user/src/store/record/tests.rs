@@ -117,7 +117,14 @@ fn networks_and_owners_come_back_as_they_were_stored() {
         name: Name::new("name", "a").unwrap(),
         created_at: Timestamp::ZERO,
     });
-    let change = QuotaChange { services: Some(1), backends: Some(0), ..QuotaChange::default() };
+    let change = QuotaChange {
+        services: Some(1),
+        backends: Some(0),
+        half_open: Some(2),
+        connection_rate: Some(3),
+        bandwidth: Some(4),
+        ..QuotaChange::default()
+    };
     kept(QuotaRecord { project: None, change });
     kept(Numbers { next_vpc: 3, next_marker: 4 });
 }
