@@ -12,6 +12,12 @@ pub const fn fold(sum: u32) -> u16 {
     sum as u16
 }
 
+/// Folds a sum of 32-bit words, fewer than 2^32 of them: 2^16 and 2^32 count as one alike.
+#[inline(always)]
+pub const fn fold64(sum: u64) -> u16 {
+    fold(add(sum as u32, (sum >> 32) as u32))
+}
+
 /// Adds two accumulators, with the carry brought round.
 #[inline(always)]
 pub const fn add(a: u32, b: u32) -> u32 {

@@ -10,6 +10,7 @@ use network_types::tcp::TcpHdr;
 use network_types::udp::UdpHdr;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::DropReason;
+use vpcep_common::csum;
 use vpcep_common::session::FlowKey;
 use vpcep_common::tcp::{IPPROTO_TCP, IPPROTO_UDP, flags};
 
@@ -158,6 +159,9 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
     } else {
         ip
     };
+    if !is_header_sum_right(packet, header_len) {
+        return Err(DropReason::Malformed);
+    }
     // SAFETY: as above.
     let frags: u16 = unsafe { field(ip, offset_of!(Ipv4Hdr, frags)) };
     // SAFETY: as above.
@@ -191,6 +195,28 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
         packet.pull(L3 as u32 + u32::from(headers.ip_len));
     }
     Ok(headers)
+}
+
+/// Whether an IP header adds up (RFC 1812 section 5.2.2): what a broken one says must not open nor
+/// end anything.
+#[inline(always)]
+fn is_header_sum_right<P: Packet>(packet: &P, header_len: usize) -> bool {
+    let Some(words) = packet.at::<[u32; 5]>(L3) else { return false };
+    // SAFETY: bounds checked just now.
+    let [a, b, c, d, e] = unsafe { *words }.map(u64::from);
+    let mut sum = a + b + c + d + e;
+    // A number of its own: what the verifier learns of the length here it would carry along, and see
+    // the rest of the program once for each.
+    let header_len = core::hint::black_box(header_len) & 0x3c;
+    for i in 5..15 {
+        if i * 4 >= header_len {
+            break;
+        }
+        let Some(word) = packet.at::<u32>(L3 + i * 4) else { return false };
+        // SAFETY: bounds checked just now.
+        sum += u64::from(unsafe { *word });
+    }
+    csum::fold64(sum) == 0xffff
 }
 
 /// Adds what the UDP header says.

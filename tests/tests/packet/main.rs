@@ -16,6 +16,7 @@ mod cut_off;
 mod disassembly;
 mod forward_known;
 mod forward_new;
+mod fuzz;
 mod icmp;
 mod limits;
 mod malformed;

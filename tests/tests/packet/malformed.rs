@@ -46,6 +46,7 @@ fn lengths_must_agree() {
     let total = |len: u16| patched(TOTAL_LENGTH, &len.to_be_bytes());
     check([
         malformed("version 6 under the type of version 4", patched(VERSION_AND_LENGTH, &[0x65])),
+        malformed("header that does not add up", patched(ETHERNET_LEN + 10, &[0x12, 0x34])),
         malformed("version 0", patched(VERSION_AND_LENGTH, &[0x05])),
         malformed("header of 0 bytes", patched(VERSION_AND_LENGTH, &[0x40])),
         malformed("header of 16 bytes", patched(VERSION_AND_LENGTH, &[0x44])),
