@@ -17,6 +17,7 @@ mod icmp;
 mod isolation;
 mod load_balancer;
 mod on_premises;
+mod path_mtu;
 mod quotas;
 mod restart;
 mod same_account;
