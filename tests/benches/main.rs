@@ -1,6 +1,6 @@
 //! How fast data plane and API are, and against what it is to be judged.
 //!
-//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|converge|network|api]` prints
+//! `cargo bench -p vpcep-tests --bench vpcep [-- packets|converge|dataplane|network|api]` prints
 //! Markdown. It needs root; `network` also needs iperf3, nft and ethtool;
 //! it, `converge` and `api` need vpcepd and vpcep built for release.
 
@@ -17,8 +17,10 @@ mod api;
 #[expect(dead_code, reason = "shared with the crash tests, which use all of it")]
 mod caller;
 mod converge;
+mod dataplane;
 mod network;
 mod packets;
+mod raw_bpf;
 mod report;
 
 fn main() -> Result<()> {
@@ -34,6 +36,9 @@ fn main() -> Result<()> {
     }
     if is_chosen("converge") {
         println!("{}", converge::run()?);
+    }
+    if is_chosen("dataplane") {
+        println!("{}", dataplane::run()?);
     }
     if is_chosen("network") {
         println!("{}", network::run()?);

@@ -263,7 +263,7 @@ fn exchange(target: SocketAddr) -> Result<()> {
 }
 
 /// Keeps the calling thread on the first processor.
-fn pin_to_first_cpu() {
+pub fn pin_to_first_cpu() {
     // SAFETY: a set of bits, for which zero is the empty set.
     let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is large enough for processor 0.

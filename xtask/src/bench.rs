@@ -21,6 +21,8 @@ enum Part {
     Packets,
     /// How long the kernel takes to match ten thousand endpoints
     Converge,
+    /// ns per packet through a gateway, beside the kernel's forwarding, nftables and bare redirects
+    Dataplane,
     /// Connections, throughput and round trips through namespaces
     Network,
     /// Lists, reads, creations and memory of the API
@@ -39,6 +41,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         None => &[],
         Some(Part::Packets) => &["--", "packets"],
         Some(Part::Converge) => &["--", "converge"],
+        Some(Part::Dataplane) => &["--", "dataplane"],
         Some(Part::Network) => &["--", "network"],
         Some(Part::Api) => &["--", "api"],
     };
