@@ -1,7 +1,6 @@
-//! Endpoint addresses, what each allows, and the backends behind them.
+//! Endpoint addresses, what each allows, and the servers behind them.
 
 use crate::be::{Be16, Be32};
-use crate::limits::RING_SIZE;
 
 /// Key of `ENDPOINTS`: one mapped port of one endpoint; with port and protocol
 /// 0, the address itself (which ARP answers for).
@@ -60,8 +59,10 @@ pub struct Policy {
     pub connection_cost: u32,
     /// [`crate::meter::byte_cost`] of each direction.
     pub byte_cost: u32,
+    /// Where new connections go, see [`crate::ring::servers`].
+    pub servers: u32,
     /// Zero.
-    pub pad: [u32; 4],
+    pub pad: [u32; 3],
 }
 const _: () = assert!(size_of::<Policy>() == 64);
 
@@ -88,21 +89,6 @@ pub mod policy {
     }
 }
 
-/// Which backend a new connection goes to: a position picked by hash holds a
-/// backend number, each backend in proportion to its weight. 0 is none.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ring {
-    /// Backend numbers.
-    pub backends: [u16; RING_SIZE],
-}
-
-impl Default for Ring {
-    fn default() -> Self {
-        Self { backends: [0; RING_SIZE] }
-    }
-}
-
 /// One server.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,59 +105,3 @@ pub struct Backend {
     pub pad: u16,
 }
 const _: () = assert!(size_of::<Backend>() == 12);
-
-/// Fills a ring with `(backend number, weight)`: each backend gets its share of
-/// the positions by largest remainder, at least one, spread evenly. More
-/// backends than positions leave the surplus out.
-///
-/// ```
-/// # use vpcep_common::endpoint::fill_ring;
-/// let ring = fill_ring(&[(7, 3), (9, 1)]);
-/// assert_eq!(ring.backends.iter().filter(|b| **b == 7).count(), 48);
-/// ```
-pub fn fill_ring(backends: &[(u16, u8)]) -> Ring {
-    let mut ring = Ring::default();
-    let backends = &backends[..backends.len().min(RING_SIZE)];
-    if backends.is_empty() {
-        return ring;
-    }
-    // Smooth weighted round robin (as nginx does it): every step each backend
-    // gains its weight, the richest is taken and pays the total.
-    let total: i32 = backends.iter().map(|(_, weight)| i32::from(*weight).max(1)).sum();
-    let mut credit = [0i32; RING_SIZE];
-    for position in &mut ring.backends {
-        let mut richest = 0;
-        for (i, (_, weight)) in backends.iter().enumerate() {
-            credit[i] += i32::from(*weight).max(1);
-            if credit[i] > credit[richest] {
-                richest = i;
-            }
-        }
-        credit[richest] -= total;
-        *position = backends[richest].0;
-    }
-    ring
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ring_shares_follow_weights() {
-        for (name, backends, want) in [
-            ("none", &[][..], &[][..]),
-            ("one", &[(3, 1)], &[(3, 64)]),
-            ("equal", &[(1, 5), (2, 5)], &[(1, 32), (2, 32)]),
-            ("3:1", &[(1, 3), (2, 1)], &[(1, 48), (2, 16)]),
-            ("weight 0 counts as 1", &[(1, 0), (2, 1)], &[(1, 32), (2, 32)]),
-        ] {
-            let ring = fill_ring(backends);
-            for (backend, count) in want {
-                let got = ring.backends.iter().filter(|b| *b == backend).count();
-                assert_eq!(got, *count, "{name}: backend {backend}");
-            }
-        }
-        assert_eq!(fill_ring(&[]).backends, [0; RING_SIZE]);
-    }
-}

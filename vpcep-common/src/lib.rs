@@ -7,6 +7,7 @@
 //! | [`be`] | network byte order in the type |
 //! | [`attachment`] | interfaces, the VPC behind each, next hops and neighbours |
 //! | [`endpoint`], [`acl`] | endpoint addresses, their policy, backends, client whitelists |
+//! | [`ring`] | how connections spread over the members of a load balancer |
 //! | [`route`] | destinations that gateway-type endpoints lead to |
 //! | [`session`], [`tcp`], [`snat`] | the session slot, TCP tracking, source ports and allocation |
 //! | [`index`] | buckets that lead from a flow to its slot |
@@ -31,6 +32,7 @@ pub mod maps;
 pub mod meter;
 #[cfg(feature = "user")]
 mod pod;
+pub mod ring;
 pub mod route;
 pub mod session;
 pub mod settings;

@@ -25,8 +25,15 @@ pub const MAX_ROUTES: u32 = 65_536;
 pub const MAX_SUBNETS: u32 = 65_536;
 /// Neighbours that packets may wait to be asked for.
 pub const MAX_WANTED: u32 = 1_024;
-/// Positions in an endpoint's backend ring; a power of two.
-pub const RING_SIZE: usize = 64;
+/// Members of one load balancer.
+pub const MAX_MEMBERS: usize = 64;
+/// Load balancers of one gateway host with more than one member to choose from:
+/// 8 MiB of rings.
+pub const MAX_RINGS: u32 = 2_000;
+/// First of the gateway's own ports that health checks use in the VPCs; they go up
+/// to 65535. Linux keeps below it on its own (`net.ipv4.ip_local_port_range`).
+pub const FIRST_PROBE_PORT: u16 = 61_000;
+
 /// What the reaper leaves in `REAP_LIST`, above the slot number it took.
 pub mod reaped {
     /// The entry of a slot, with what became of it.

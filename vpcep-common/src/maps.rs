@@ -8,8 +8,10 @@ pub const INDEX: &str = "INDEX";
 pub const ENDPOINTS: &str = "ENDPOINTS";
 /// Array of [`crate::endpoint::Policy`] by endpoint number, mmapable.
 pub const POLICIES: &str = "POLICIES";
-/// Array of [`crate::endpoint::Ring`] by endpoint number.
+/// Array of [`crate::ring::Ring`].
 pub const RINGS: &str = "RINGS";
+/// Array of how many connections (`u64`) a ring has been asked for, by ring number.
+pub const TURNS: &str = "TURNS";
 /// Array of [`crate::endpoint::Backend`].
 pub const BACKENDS: &str = "BACKENDS";
 /// LPM trie of [`crate::acl::AclKey`].
@@ -38,12 +40,13 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const REAP_LIST: &str = "REAP_LIST";
 
 /// Every map, in the order `vpcep status` lists them.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     SLOTS,
     INDEX,
     ENDPOINTS,
     POLICIES,
     RINGS,
+    TURNS,
     BACKENDS,
     ACL,
     SUBNETS,

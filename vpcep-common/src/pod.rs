@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use crate::{acl, attachment, be, counter, endpoint, index, route, session, settings};
+use crate::{acl, attachment, be, counter, endpoint, index, ring, route, session, settings};
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -27,8 +27,8 @@ pod!(
     endpoint::EndpointKey,
     endpoint::EndpointValue,
     endpoint::Policy,
-    endpoint::Ring,
     index::Bucket,
+    ring::Ring,
     route::Route,
     route::RouteKey,
     route::SubnetKey,

@@ -79,6 +79,8 @@ pub struct Policy {
     pub half_open: u32,
     /// See `vpcep_common::endpoint::Policy`.
     pub connection_cost: u32,
+    /// See `vpcep_common::ring::servers`.
+    pub servers: u32,
 }
 
 impl Policy {
@@ -91,8 +93,8 @@ impl Policy {
         // SAFETY: as above.
         let (limit, half_open) = unsafe { ((*value).limit, (*value).half_open) };
         // SAFETY: as above.
-        let connection_cost = unsafe { (*value).connection_cost };
-        Some(Self { endpoint, word, limit, half_open, connection_cost })
+        let (connection_cost, servers) = unsafe { ((*value).connection_cost, (*value).servers) };
+        Some(Self { endpoint, word, limit, half_open, connection_cost, servers })
     }
 
     /// Raised with every change.

@@ -32,6 +32,7 @@ mod pipeline;
 mod reaper;
 mod reset;
 mod rewrite;
+mod ring;
 mod route;
 mod session;
 mod snat;

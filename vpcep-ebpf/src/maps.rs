@@ -8,9 +8,10 @@ use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, Traffic};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
 use vpcep_common::index::{self, Bucket};
 use vpcep_common::limits;
+use vpcep_common::ring::Ring;
 use vpcep_common::route::{Route, RouteKey, SubnetKey, Wanted};
 use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
@@ -26,7 +27,9 @@ pub static ENDPOINTS: HashMap<EndpointKey, EndpointValue> =
 #[map]
 pub static POLICIES: Array<Policy> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_MMAPABLE);
 #[map]
-pub static RINGS: Array<Ring> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_RDONLY_PROG);
+pub static RINGS: Array<Ring> = Array::with_max_entries(limits::MAX_RINGS, BPF_F_RDONLY_PROG);
+#[map]
+pub static TURNS: Array<u64> = Array::with_max_entries(limits::MAX_RINGS, 0);
 #[map]
 pub static BACKENDS: Array<Backend> = Array::with_max_entries(limits::MAX_BACKENDS, BPF_F_RDONLY_PROG);
 #[map]

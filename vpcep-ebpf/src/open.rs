@@ -1,23 +1,21 @@
-//! A packet of no session: whether it may open one, to which backend, and the
-//! opening itself.
+//! A packet of no session: whether it may open one, and the opening itself. To which
+//! backend is `ring.rs`.
 
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
-use vpcep_common::hash::siphash;
-use vpcep_common::limits::RING_SIZE;
+use vpcep_common::limits::FIRST_PROBE_PORT;
 use vpcep_common::route::Route;
 use vpcep_common::session::{FlowKey, Word, left_to_tc};
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::Side;
 
-use crate::endpoint::{self, Address, Mapping, Policy};
-use crate::maps::{BACKENDS, RINGS};
+use crate::endpoint::{self, Address, Policy};
 use crate::packet::Packet;
 use crate::parse::Headers;
 use crate::pipeline::{Decision, Scene, towards_backend};
 use crate::session::{self, Opening, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{index, meter, neighbour, route, snat};
+use crate::{index, meter, neighbour, ring, route, snat};
 
 /// No slot: no session has port 0.
 pub const NO_SLOT: u32 = 0;
@@ -35,6 +33,9 @@ pub fn forward_new<P: Packet>(
     let mut route = Route::default();
     let mapping = endpoint::mapping(flow.vpc, headers).unwrap_or_default();
     if mapping.endpoint == NO_ENDPOINT {
+        if answers_probe(scene, headers) {
+            return Ok(Decision::Done(Verdict::Tapped));
+        }
         match endpoint::destination(flow.vpc, headers) {
             Address::Host => return Ok(Decision::Done(Verdict::Pass)),
             Address::Other => return Err(Refusal::silent(DropReason::NotForwarded)),
@@ -57,6 +58,12 @@ pub fn forward_new<P: Packet>(
         return Err(Refusal::of(endpoint, DropReason::ReservedSource));
     }
     policy.admits(headers.source).map_err(|reason| policy.refuse(reason))?;
+    if headers.ttl <= 1 {
+        return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
+    }
+    if !packet.can_keep_checksum(headers) {
+        return Ok(Decision::Done(Verdict::Pass));
+    }
     let backend = if mapping.endpoint == NO_ENDPOINT {
         let next_hop =
             route::next_hop(&route, headers.destination).map_err(|reason| Refusal::of(endpoint, reason))?;
@@ -68,7 +75,8 @@ pub fn forward_new<P: Packet>(
             pad: 0,
         }
     } else {
-        *choose_backend(scene, flow, &mapping).ok_or(policy.refuse(DropReason::NoBackend))?
+        *ring::choose(scene.settings, policy.servers, headers.source)
+            .ok_or(policy.refuse(DropReason::NoBackend))?
     };
     let (mac, out) = neighbour::resolve(backend.next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
     // What was found of a neighbour may have become another's since.
@@ -76,12 +84,7 @@ pub fn forward_new<P: Packet>(
         return Err(Refusal::of(endpoint, DropReason::NoAttachment));
     }
     if !packet.can_leave(scene.attachment, out) {
-        return Ok(Decision::Done(Verdict::Pass));
-    }
-    if headers.ttl <= 1 {
-        return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
-    }
-    if !packet.can_keep_checksum(headers) {
+        ring::give_back(policy.servers);
         return Ok(Decision::Done(Verdict::Pass));
     }
     if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
@@ -103,17 +106,13 @@ pub fn forward_new<P: Packet>(
     Ok(towards_backend(scene, &session, mac, out))
 }
 
-/// The backend that a flow goes to.
+/// Whether a packet is for vpcepd, which checks the health of backends from the
+/// gateway's own address and reads what comes to these ports from the interface.
 #[inline(always)]
-fn choose_backend(scene: &Scene, flow: &FlowKey, mapping: &Mapping) -> Option<&'static Backend> {
-    let ring = RINGS.get(mapping.endpoint)?;
-    let [addresses, ports] = flow.words();
-    let position = siphash(scene.settings.hash_key, ports, addresses) as usize & (RING_SIZE - 1);
-    let number = ring.backends[position];
-    if number == 0 {
-        return None;
-    }
-    BACKENDS.get(u32::from(number))
+fn answers_probe(scene: &Scene, headers: &Headers) -> bool {
+    headers.destination == scene.attachment.address
+        && headers.is_tcp()
+        && headers.destination_port.get() >= FIRST_PROBE_PORT
 }
 
 /// Opens a session, in the slot of one that is `over` if there is any.

@@ -81,7 +81,13 @@ impl Headers {
     /// Whether this is a whole packet of a protocol that sessions have.
     #[inline(always)]
     pub fn is_carried(&self) -> bool {
-        !self.is_fragment && (self.is_udp() || self.protocol == IPPROTO_TCP)
+        !self.is_fragment && (self.is_udp() || self.is_tcp())
+    }
+
+    /// Whether this is TCP.
+    #[inline(always)]
+    pub fn is_tcp(&self) -> bool {
+        self.protocol == IPPROTO_TCP
     }
 
     /// Whether this is UDP.

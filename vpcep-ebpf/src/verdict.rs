@@ -9,6 +9,9 @@ use vpcep_common::endpoint::NO_ENDPOINT;
 pub enum Verdict {
     /// To the network stack, unchanged.
     Pass,
+    /// For vpcepd alone, which reads it from the interface: behind XDP and in front of
+    /// TC. The stack must not answer it.
+    Tapped,
     /// Gone, and counted by whoever decided so, or of no interest to anyone.
     Drop,
     /// Sent: the hook's own return code from redirecting it.
@@ -20,7 +23,7 @@ impl Verdict {
     #[inline(always)]
     pub fn xdp_action(self) -> u32 {
         match self {
-            Self::Pass => xdp_action::XDP_PASS,
+            Self::Pass | Self::Tapped => xdp_action::XDP_PASS,
             Self::Drop => xdp_action::XDP_DROP,
             Self::Sent(code) => code as u32,
         }
@@ -32,7 +35,7 @@ impl Verdict {
         match self {
             // Not OK, which would end the chain of programs here.
             Self::Pass => TC_ACT_UNSPEC,
-            Self::Drop => TC_ACT_SHOT,
+            Self::Drop | Self::Tapped => TC_ACT_SHOT,
             Self::Sent(code) => code,
         }
     }

@@ -3,7 +3,7 @@
 use vpcep_common::attachment::attachment_flags;
 use vpcep_common::be::Be16;
 use vpcep_common::counter::DropReason;
-use vpcep_common::endpoint::{EndpointKey, EndpointValue, Ring, policy};
+use vpcep_common::endpoint::{EndpointKey, EndpointValue, policy};
 use vpcep_common::session::{FlowKey, Slot, Word};
 use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
@@ -159,7 +159,7 @@ fn an_endpoint_that_is_not_accepted_refuses() {
 fn a_session_needs_somewhere_to_go() {
     check([
         Case::client("no backend", &syn())
-            .before(|gateway, _| gateway.array(maps::RINGS).set(ENDPOINT, Ring::default(), 0).unwrap())
+            .before(|gateway, _| gateway.set_servers(0))
             .answered(refusal_of(&syn()), DropReason::NoBackend)
             .after(has_no_session),
         Case::client("neighbour not resolved yet", &syn())

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod arp;
+mod balancing;
 mod concurrency;
 mod cut_off;
 mod disassembly;

@@ -17,7 +17,7 @@ use anyhow::Result;
 use vpcep_common::ABI_VERSION;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop, attachment_flags, mac_word};
 use vpcep_common::be::{Be16, Be32};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, policy};
 use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::RANGE;
@@ -91,7 +91,8 @@ pub const LIMIT: u32 = 100;
 /// Key of the keyed hash; fixed, so that a failure can be repeated.
 pub const HASH_KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
-const BACKEND_NUMBER: u16 = 1;
+/// Its number.
+pub const BACKEND_NUMBER: u16 = 1;
 
 /// Idle seconds allowed by TCP state, with distinct values to tell them apart.
 pub const fn idle_secs(state: State) -> u32 {
@@ -134,7 +135,6 @@ pub fn gateway(hooks: &[Hook], capacity: Capacity) -> Result<Gateway> {
     for address in [HOST_ADDRESS, CONSUMER.gateway] {
         endpoints.insert(endpoint_key(address, 0, 0), of_host, 0)?;
     }
-    gateway.array(maps::RINGS).set(ENDPOINT, fill_ring(&[(BACKEND_NUMBER, 1)]), 0)?;
     let backend = Backend {
         address: (*BACKEND.ip()).into(),
         vpc: PROVIDER.vpc,
@@ -262,6 +262,7 @@ impl Gateway {
             provider_vpc: PROVIDER.vpc,
             vpc: CONSUMER.vpc,
             address: (*ENDPOINT_ADDRESS.ip()).into(),
+            servers: u32::from(BACKEND_NUMBER),
             id: [1; 16],
             ..Policy::default()
         };
@@ -273,6 +274,11 @@ impl Gateway {
         let mut policy: Policy = self.entry(maps::POLICIES, ENDPOINT);
         change(&mut policy);
         self.array(maps::POLICIES).set(ENDPOINT, policy, 0).expect("number fits");
+    }
+
+    /// Leads the endpoint's connections elsewhere: a word of [`vpcep_common::ring::servers`].
+    pub fn set_servers(&mut self, servers: u32) {
+        self.change_policy(|policy| policy.servers = servers);
     }
 
     /// Says where the backend is, or that nobody knows.

@@ -357,6 +357,10 @@ fn model(error: &ModelError) -> &'static str {
         | ModelError::PasswordHash
         | ModelError::Time { .. }
         | ModelError::Weight { .. }
+        | ModelError::Algorithm { .. }
+        | ModelError::MemberName { .. }
+        | ModelError::HealthCheck { .. }
+        | ModelError::Balancing { .. }
         | ModelError::Members { .. } => "0002",
     }
 }

@@ -18,7 +18,8 @@
 //! | `/v1/{project_id}/routetables`, `vpc-endpoints/{id}/routetables` | `route_tables.rs` |
 //! | `/v1/{project_id}/ports` | `ports.rs` |
 //! | `/v1/{project_id}/{resource_type}/..` | `tags.rs` |
-//! | `/v1/{project_id}/backends` | `backends.rs` |
+//! | `/v1/{project_id}/backends[/{id}]` | `backends.rs` |
+//! | `/v1/{project_id}/backends/{id}/members[/..]` | `members.rs` |
 //! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
 //! | `/v3`, `/v3.0` | `keystone/` |
 //! | `/operator/v1/accounts` | `accounts.rs` |
@@ -50,6 +51,7 @@ mod failures;
 mod keystone;
 mod login;
 mod lookup;
+mod members;
 mod objects;
 mod observe;
 mod openapi;
@@ -212,6 +214,7 @@ fn routes() -> ApiRouter<App> {
         .merge(route_tables::routes())
         .merge(ports::routes())
         .merge(backends::routes())
+        .merge(members::routes())
         .merge(observe::routes())
         .merge(keystone::routes())
         .merge(accounts::routes())

@@ -328,8 +328,8 @@ pub async fn explain(
     let revision = app.read(|state| Ok(state.revision)).await?;
     app.controller.covered(revision, SETTLE_WAIT).await;
     app.blocking(move |app| {
-        let gather = |state: &_| Facts::gather(state, app.controller.passes(), asker, question.clone());
-        let facts = app.controller.read(gather);
+        let (passes, health) = (app.controller.passes(), app.controller.health());
+        let facts = app.controller.read(|state| Facts::gather(state, passes, health, asker, question));
         Ok(Json(ExplanationView::new(explain::explain(&facts, app.datapath.as_ref())?)))
     })
     .await

@@ -121,7 +121,7 @@ impl PortView {
             allowed_address_pairs: [],
             extra_dhcp_opts: [],
             created_at: backend.created_at,
-            updated_at: backend.created_at,
+            updated_at: backend.updated_at,
         }
     }
 }

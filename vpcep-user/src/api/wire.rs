@@ -10,9 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
 use crate::model::{
-    AccessKeyId, AttachmentId, BackendId, BackendKind, Cidr, Description, DomainId, EndpointId, FullName,
-    InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, Role, RouteTableId,
-    ServiceId, ServiceName, SubnetId, Timestamp, UserId, VpcId, WhitelistEntry,
+    AccessKeyId, Algorithm, AttachmentId, BackendId, BackendKind, Cidr, Description, DomainId, EndpointId,
+    FullName, InterfaceAddress, InterfaceName, Name, Permission, PermissionId, ProjectId, Protocol, Role,
+    RouteTableId, ServiceId, ServiceName, SubnetId, Timestamp, UserId, VpcId, WhitelistEntry,
 };
 
 macro_rules! described {
@@ -53,6 +53,7 @@ macro_rules! parsed {
 }
 
 described! {
+    Algorithm: {"type": "string", "enum": ["round_robin", "source_hash"]};
     Role: {"type": "string", "enum": ["operator", "member", "reader"]};
     AccessKeyId: {"type": "string", "pattern": "^[A-Z0-9]{20}$"};
     UserId: {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"};
@@ -86,6 +87,12 @@ described! {
 shown! {
     Role AccessKeyId UserId AttachmentId BackendId EndpointId PermissionId RouteTableId ServiceId SubnetId VpcId DomainId ProjectId Timestamp Name
     FullName Cidr InterfaceAddress WhitelistEntry Permission Protocol BackendKind
+}
+
+impl Serialize for Algorithm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 parsed! { EndpointId SubnetId Timestamp VpcId }

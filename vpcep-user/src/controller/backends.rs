@@ -8,7 +8,10 @@ use super::networks::{named_vpc, refuse_in_use};
 use super::quotas::{count, refuse_beyond};
 use super::state::{Scope, State};
 use super::tx::Tx;
-use crate::model::{Backend, BackendId, BackendKind, Member, Name, ProjectId, Subnet, SubnetId, VpcId};
+use crate::model::{
+    Algorithm, Backend, BackendId, BackendKind, HealthCheck, Member, MemberName, ModelError, Name, ProjectId,
+    Subnet, SubnetId, Vpc, VpcId,
+};
 
 /// What a backend is made of.
 #[derive(Clone, Debug)]
@@ -23,6 +26,10 @@ pub struct NewBackend {
     pub address: Ipv4Addr,
     /// The servers behind a load balancer.
     pub members: Vec<Member>,
+    /// How it spreads connections over them.
+    pub algorithm: Algorithm,
+    /// How it finds out which of them serve.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// Makes a backend; it belongs to the VPC's project.
@@ -32,7 +39,6 @@ pub struct NewBackend {
 /// members do not go with the kind, or the project may not have more.
 pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend, ControlError> {
     let vpc = named_vpc(tx.state, scope, new.vpc)?;
-    Backend::check_members(new.kind, &new.members)?;
     let backend = Backend {
         id: BackendId::random(),
         vpc: vpc.id,
@@ -41,23 +47,153 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewBackend) -> Result<Backend,
         kind: new.kind,
         address: new.address,
         members: new.members,
+        algorithm: new.algorithm,
+        health_check: new.health_check,
         created_at: tx.now,
+        updated_at: tx.now,
     };
+    backend.check()?;
     for address in backend.addresses() {
-        if !vpc.cidr.is_host(address) {
-            return Err(ControlError::AddressOutside { field: "address", address, network: vpc.cidr });
-        }
-        // Several backends may name one server, and one may be the router; a gateway or an
-        // endpoint would send its own packets back to itself.
-        if let Some(owner @ (AddressOwner::Gateway | AddressOwner::Endpoint)) =
-            address_owner(tx.state, vpc.id, address)
-        {
-            return Err(ControlError::AddressInUse { address, owner });
-        }
+        check_address(tx.state, vpc, address)?;
     }
     refuse_another(tx.state, vpc.project)?;
     tx.put(&backend);
     Ok(backend)
+}
+
+/// Several backends may name one server, and one may be the router; a gateway or an
+/// endpoint would send its own packets back to itself.
+fn check_address(state: &State, vpc: &Vpc, address: Ipv4Addr) -> Result<(), ControlError> {
+    if !vpc.cidr.is_host(address) {
+        return Err(ControlError::AddressOutside { field: "address", address, network: vpc.cidr });
+    }
+    match address_owner(state, vpc.id, address) {
+        Some(owner @ (AddressOwner::Gateway | AddressOwner::Endpoint)) => {
+            Err(ControlError::AddressInUse { address, owner })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a backend may change of itself; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct BackendChange {
+    /// Its name.
+    pub name: Option<Name>,
+    /// How it spreads connections.
+    pub algorithm: Option<Algorithm>,
+    /// How it checks its members; `Some(None)` ends the checks.
+    pub health_check: Option<Option<HealthCheck>>,
+}
+
+/// Changes a backend.
+///
+/// # Errors
+/// When it is not there, or the change does not go with its kind or members.
+pub fn update(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: BackendId,
+    change: BackendChange,
+) -> Result<Backend, ControlError> {
+    let BackendChange { name, algorithm, health_check } = change;
+    revise(tx, scope, id, |backend| {
+        backend.name = name.unwrap_or_else(|| backend.name.clone());
+        backend.algorithm = algorithm.unwrap_or(backend.algorithm);
+        backend.health_check = health_check.unwrap_or_else(|| backend.health_check.clone());
+        Ok(())
+    })
+}
+
+/// Adds a member to a load balancer.
+///
+/// # Errors
+/// When the backend is not there or no load balancer, has the member already or as many
+/// as it may, or the address is not in the VPC or is an endpoint's or the gateway's.
+pub fn add_member(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: BackendId,
+    member: Member,
+) -> Result<Backend, ControlError> {
+    let backend = tx.state.find::<Backend>(scope, id)?;
+    let vpc = named_vpc(tx.state, scope, backend.vpc)?;
+    check_address(tx.state, vpc, member.address)?;
+    revise(tx, scope, id, |backend| {
+        backend.members.push(member);
+        Ok(())
+    })
+}
+
+/// What may change of a member; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemberChange {
+    /// Its share of new connections.
+    pub weight: Option<i64>,
+    /// Whether it gets no new ones.
+    pub is_draining: Option<bool>,
+}
+
+/// Changes a member of a load balancer.
+///
+/// # Errors
+/// When backend or member are not there, or the weight is none.
+pub fn update_member(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: BackendId,
+    name: MemberName,
+    change: MemberChange,
+) -> Result<Backend, ControlError> {
+    revise(tx, scope, id, |backend| {
+        let place = place_of(backend, name)?;
+        let known = backend.members[place];
+        let weight = change.weight.unwrap_or_else(|| known.weight().into());
+        let is_draining = change.is_draining.unwrap_or(known.is_draining);
+        backend.members[place] = Member::new(known.address, known.port, weight)?.draining(is_draining);
+        Ok(())
+    })
+}
+
+/// Removes a member of a load balancer. Its connections go on until they end.
+///
+/// # Errors
+/// When backend or member are not there, or it is the last one.
+pub fn remove_member(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: BackendId,
+    name: MemberName,
+) -> Result<Backend, ControlError> {
+    revise(tx, scope, id, |backend| {
+        let place = place_of(backend, name)?;
+        if backend.members.len() == 1 {
+            // Without members connections would go to the load balancer's own address.
+            let problem =
+                format!("{name} is the last member: drain it, add another first, or delete the backend");
+            return Err(ModelError::Members { problem }.into());
+        }
+        backend.members.remove(place);
+        Ok(())
+    })
+}
+
+fn place_of(backend: &Backend, name: MemberName) -> Result<usize, ControlError> {
+    let place = backend.members.iter().position(|member| member.name() == name);
+    place.ok_or_else(|| ControlError::NotFound { kind: "member", id: name.to_string() })
+}
+
+/// Changes a backend to another that can be.
+fn revise(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    id: BackendId,
+    change: impl FnOnce(&mut Backend) -> Result<(), ControlError>,
+) -> Result<Backend, ControlError> {
+    let mut backend = tx.state.find::<Backend>(scope, id)?.clone();
+    change(&mut backend)?;
+    backend.check()?;
+    Ok(tx.revise(backend))
 }
 
 /// Refuses what would be beyond the quota, however it is made.
@@ -96,7 +232,10 @@ pub fn create_port(tx: &mut Tx<'_>, scope: Scope, new: NewPort) -> Result<Backen
         kind: new.kind,
         address: choose_address(tx.state, subnet, "ip_address", new.address)?,
         members: Vec::new(),
+        algorithm: Algorithm::default(),
+        health_check: None,
         created_at: tx.now,
+        updated_at: tx.now,
     };
     refuse_another(tx.state, subnet.project)?;
     tx.put(&backend);

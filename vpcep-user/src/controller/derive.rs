@@ -1,17 +1,25 @@
 //! From the model to what the data plane should be doing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::health::Health;
 use super::state::State;
-use crate::model::{Attachment, Backend, Cidr, Endpoint, Port, Quotas, Service, VlanId};
+use crate::model::{Attachment, Backend, BackendId, Cidr, Endpoint, Port, Quotas, Service, VlanId};
 use crate::reconcile::desired::{
     Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort, DesiredRoute,
+    Servers,
 };
 
-/// What the data plane should be doing in this state.
-pub fn desired(state: &State) -> Desired {
+/// Servers of backend resources, made once for all endpoints of each.
+type Known = BTreeMap<BackendId, Arc<Servers>>;
+
+/// What the data plane should be doing in this state, with members of this health.
+pub fn desired(state: &State, health: &Health) -> Desired {
+    let mut known = Known::new();
     let attachments = state.attachments.iter().filter_map(|a| Some((a.id, attachment(state, a)?)));
-    let endpoints = state.endpoints.iter().filter_map(|e| Some((e.id, endpoint(state, e)?)));
+    let endpoints =
+        state.endpoints.iter().filter_map(|e| Some((e.id, endpoint(state, health, &mut known, e)?)));
     Desired {
         version: state.revision,
         attachments: attachments.collect(),
@@ -34,20 +42,32 @@ fn attachment(state: &State, attachment: &Attachment) -> Option<DesiredAttachmen
 
 /// An endpoint as the data plane should have it; `None` when it should not: it
 /// is on its way out, or its service is gone and there is nothing to lead to.
-fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
+fn endpoint(
+    state: &State,
+    health: &Health,
+    known: &mut Known,
+    endpoint: &Endpoint,
+) -> Option<DesiredEndpoint> {
     if !endpoint.connection.is_in_data_plane() {
         return None;
     }
     let service = state.services.get(endpoint.service)?;
+    let servers = match service.kind.backend() {
+        None => None,
+        Some(id) => {
+            let backend = state.backends.get(id)?;
+            let made = || {
+                let members = servers(backend, health);
+                Arc::new(Servers { id, algorithm: backend.algorithm, members })
+            };
+            Some(Arc::clone(known.entry(id).or_insert_with(made)))
+        }
+    };
     let ports = service.kind.ports().iter().map(|mapping| DesiredPort {
         protocol: mapping.protocol.number(),
         client_port: mapping.client_port.get(),
         server_port: mapping.server_port.get(),
     });
-    let backends = match service.kind.backend() {
-        Some(backend) => servers(state.backends.get(backend)?),
-        None => Vec::new(),
-    };
     Some(DesiredEndpoint {
         vpc: state.vpcs.get(endpoint.vpc)?.number,
         address: endpoint.address(),
@@ -55,7 +75,7 @@ fn endpoint(state: &State, endpoint: &Endpoint) -> Option<DesiredEndpoint> {
         accepted: endpoint.connection.is_approved(),
         ports: ports.collect(),
         provider_vpc: state.vpcs.get(service.vpc)?.number,
-        backends,
+        servers,
         whitelist: endpoint.whitelist.enforced(),
         limits: limits(state.quotas(Some(endpoint.project))),
         refusal: endpoint.refusal,
@@ -89,14 +109,16 @@ fn routed_subnets(state: &State) -> BTreeSet<(u16, Cidr)> {
 }
 
 /// Where connections to a backend go.
-pub fn servers(backend: &Backend) -> Vec<DesiredBackend> {
+pub fn servers(backend: &Backend, health: &Health) -> Vec<DesiredBackend> {
     if backend.members.is_empty() {
-        return vec![DesiredBackend { address: backend.address, port: None, weight: 1 }];
+        let address = backend.address;
+        return vec![DesiredBackend { address, port: None, weight: 1, takes_connections: true }];
     }
     let members = backend.members.iter().map(|member| DesiredBackend {
         address: member.address,
         port: member.port.map(Port::get),
         weight: member.weight(),
+        takes_connections: health.state(backend, *member).takes_connections(),
     });
     members.collect()
 }

@@ -25,6 +25,7 @@ pub mod connections;
 mod derive;
 pub mod endpoints;
 pub mod error;
+pub mod health;
 pub mod identity;
 pub mod index;
 mod ledger;
@@ -46,6 +47,7 @@ use tokio::sync::watch;
 
 pub use derive::servers;
 pub use error::ControlError;
+pub use health::{Health, MemberState};
 use ledger::Ledger;
 pub use state::{Scope, State};
 pub use tx::Tx;
@@ -60,6 +62,7 @@ use crate::store::{Revision, Store, StoreError};
 pub struct Controller {
     ledger: Ledger,
     passes: watch::Sender<Passes>,
+    health: watch::Sender<Health>,
 }
 
 /// What is known of the reconcile passes since this controller started.
@@ -142,7 +145,7 @@ impl Controller {
             route_tables::complete(tx);
             Ok(())
         })?;
-        Ok(Self { ledger, passes: watch::Sender::new(Passes::default()) })
+        Ok(Self { ledger, passes: watch::Sender::new(Passes::default()), health: watch::Sender::default() })
     }
 
     /// The same controller, with names of endpoints ending in `domain`.
@@ -191,7 +194,7 @@ impl Controller {
     /// What the data plane should be doing.
     #[must_use]
     pub fn desired(&self) -> Desired {
-        derive::desired(&self.ledger.state())
+        derive::desired(&self.ledger.state(), &self.health())
     }
 
     /// Takes note of what a pass achieved: moves transient states on, and lets
@@ -243,6 +246,26 @@ impl Controller {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.ledger.watch()
+    }
+
+    /// What health checks have found.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Takes note of what health checks have found.
+    pub fn note_health(&self, found: Health) {
+        self.health.send_if_modified(|health| {
+            let before = std::mem::replace(health, found);
+            health.moves_connections_of(&before)
+        });
+    }
+
+    /// Told whenever health checks let members get connections or lose them.
+    #[must_use]
+    pub fn watch_health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
     }
 
     /// The audit log, if there is one.

@@ -161,7 +161,7 @@ macro_rules! dated {
     };
 }
 
-dated!(Vpc Subnet RouteTable Service Endpoint);
+dated!(Vpc Subnet RouteTable Backend Service Endpoint);
 
 impl Listed for Service {
     fn updated_at(&self) -> Timestamp {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::{
-    Backend, BackendKind, Description, DnsServers, Endpoint, Name, Policy, Port, PortMapping, PortMappings,
-    ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId, Whitelist,
+    Algorithm, Backend, BackendKind, Description, DnsServers, Endpoint, Name, Policy, Port, PortMapping,
+    PortMappings, ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId, Whitelist,
 };
 use crate::reconcile::desired::AttachMode;
 use crate::store::record::Numbers;
 use crate::store::{EmbeddedStore, Record, Write};
 
+mod balancing;
 mod gateway;
 mod networking;
 mod tagging;
@@ -62,6 +63,8 @@ impl Bench {
             kind: BackendKind::Vm,
             address: "10.0.0.9".parse().unwrap(),
             members: vec![],
+            algorithm: Algorithm::default(),
+            health_check: None,
         };
         let backend: Backend = controller.write(|tx| backends::create(tx, ALL, backend)).unwrap().value;
         let port = |number| Port::new("port", number).unwrap();
@@ -352,25 +355,4 @@ fn a_write_by_somebody_else_is_a_conflict_and_nothing_is_lost() {
     );
     assert!(other.read(|state| state.vpcs.is_empty()));
     assert_eq!(load().read(|state| state.vpcs.len()), 1);
-}
-
-#[test]
-fn load_balancers_lead_to_their_members_and_lone_ones_to_themselves() {
-    let member = |port| crate::model::Member::new("10.0.0.4".parse().unwrap(), port, 3).unwrap();
-    let mut backend = Backend {
-        id: crate::model::BackendId::from_u128(1),
-        vpc: crate::model::VpcId::from_u128(1),
-        project: ProjectId::OPERATOR,
-        name: name(),
-        kind: BackendKind::Lb,
-        address: "10.0.0.3".parse().unwrap(),
-        members: vec![],
-        created_at: Timestamp::ZERO,
-    };
-    let shape = |backend: &Backend| {
-        servers(backend).into_iter().map(|s| (s.address.to_string(), s.port, s.weight)).collect::<Vec<_>>()
-    };
-    assert_eq!(shape(&backend), [("10.0.0.3".into(), None, 1)]);
-    backend.members = vec![member(None), member(Port::new("port", 81).ok())];
-    assert_eq!(shape(&backend), [("10.0.0.4".into(), None, 3), ("10.0.0.4".into(), Some(81), 3)]);
 }

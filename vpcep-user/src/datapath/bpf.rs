@@ -12,9 +12,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use vpcep_common::attachment::word_mac;
+use vpcep_common::attachment::{NeighbourKey, word_mac};
 use vpcep_common::counter::{DropReason, Traffic};
-use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
+use vpcep_common::endpoint::{Backend, NO_ENDPOINT, Policy};
+use vpcep_common::ring::servers;
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
 
@@ -26,7 +27,7 @@ use super::sweep::{self, Sweep};
 use super::upkeep;
 use super::{
     Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, MapStatus, Neighbour,
-    SessionInfo, load,
+    SessionInfo, Way, load,
 };
 use crate::model::{AttachmentId, EndpointId};
 use crate::net::arp::Requester;
@@ -214,9 +215,7 @@ impl Datapath for BpfDatapath {
         let new_hops = apply(&mut state, &compiled, &mut report);
         report.failed_endpoints.extend(compiled.failed);
         state.orphans.note(&compiled.retained);
-        let of_endpoint = |(number, policy): (&u32, &vpcep_common::endpoint::Policy)| {
-            (EndpointId::from_u128(u128::from_be_bytes(policy.id)), *number)
-        };
+        let of_endpoint = |(number, policy): (&u32, &Policy)| (id_of(policy), *number);
         state.numbers = state.observed.policies.iter().map(of_endpoint).collect();
         let keep: BTreeSet<u32> = attached.values().map(|a| a.ifindex).collect();
         for (ifindex, (_, tc)) in &state.hooks {
@@ -295,16 +294,9 @@ impl Datapath for BpfDatapath {
     }
 
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
-        let state = self.shared.lock();
-        let is_it = |hop: &&Hop| hop.vpc == vpc && hop.address == address;
-        let number = state.observed.next_hops.iter().find(|(_, hop)| is_it(hop)).map(|(number, _)| *number);
-        // A backend behind a router is as well known as the router.
-        let behind = || {
-            let is_it =
-                |b: &&Backend| b.vpc == vpc && Ipv4Addr::from(b.address) == address && b.next_hop != 0;
-            state.observed.backends.values().find(is_it).map(|b| b.next_hop)
+        let Some((number, _)) = hop_to(&self.shared.lock().observed, vpc, address) else {
+            return Ok(Neighbour::Unknown);
         };
-        let Some(number) = number.or_else(behind) else { return Ok(Neighbour::Unknown) };
         let hop = self.shared.mapped.next_hops.get(u32::from(number));
         let Some(mac) = word_mac(hop.mac) else { return Ok(Neighbour::Unresolved) };
         let since_secs = seconds(sweep::now_ticks().saturating_sub(hop.seen));
@@ -312,6 +304,18 @@ impl Datapath for BpfDatapath {
             return Ok(Neighbour::Stale { mac, since_secs });
         }
         Ok(Neighbour::Resolved { mac })
+    }
+
+    fn way(&self, vpc: u16, address: Ipv4Addr) -> Result<Option<Way>, DatapathError> {
+        let state = self.shared.lock();
+        let Some((number, hop)) = hop_to(&state.observed, vpc, address) else { return Ok(None) };
+        let attachment = state.observed.attachments.get(&u32::from(hop.attachment));
+        Ok(attachment.filter(|attachment| attachment.ifindex != 0).map(|attachment| Way {
+            ifindex: attachment.ifindex,
+            vlan: attachment.vlan,
+            source: attachment.address.into(),
+            mac: word_mac(self.shared.mapped.next_hops.get(u32::from(number)).mac),
+        }))
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
@@ -383,7 +387,7 @@ fn apply(state: &mut State, compiled: &Compiled, report: &mut Report) -> Vec<u16
             Err(error) => {
                 tracing::error!(?action, %error, cause = ?std::error::Error::source(&error), "cannot change the kernel's tables");
                 state.read_at = None;
-                if let Some(id) = endpoint_of(action, &compiled.target) {
+                for id in endpoints_of(action, &compiled.target) {
                     report.failed_endpoints.insert(id, error.to_string());
                 }
             }
@@ -395,16 +399,37 @@ fn apply(state: &mut State, compiled: &Compiled, report: &mut Report) -> Vec<u16
     new_hops
 }
 
-/// Whose endpoint an action is for.
-fn endpoint_of(action: &Action, target: &Tables) -> Option<EndpointId> {
+/// The next hop to an address: its own, or for a backend behind a router the router's.
+fn hop_to(tables: &Tables, vpc: u16, address: Ipv4Addr) -> Option<(u16, Hop)> {
+    let own = tables.neighbours.get(&NeighbourKey { address: address.into(), vpc, pad: 0 });
+    let routed = || {
+        let is_it = |b: &&Backend| b.vpc == vpc && Ipv4Addr::from(b.address) == address && b.next_hop != 0;
+        tables.backends.values().find(is_it).map(|backend| backend.next_hop)
+    };
+    let number = own.and_then(|number| u16::try_from(*number).ok()).or_else(routed)?;
+    Some((number, *tables.next_hops.get(&number)?))
+}
+
+/// Whose endpoints an action is for.
+fn endpoints_of(action: &Action, target: &Tables) -> Vec<EndpointId> {
     let number = match action {
-        Action::SetPolicy(number, _) | Action::SetRing(number, _) | Action::ResetCounters(number) => *number,
+        Action::SetPolicy(number, _) | Action::ResetCounters(number) => *number,
         Action::SetPort(_, value) => value.endpoint,
         Action::SetRoute(_, route) => route.endpoint,
         Action::AddAcl((key, _)) | Action::RemoveAcl((key, _)) => key.endpoint.get(),
-        _ => return None,
+        Action::SetRing(number, _) => {
+            let goes_there = |policy: &&Policy| {
+                policy.servers & servers::RING != 0 && servers::number(policy.servers) == u32::from(*number)
+            };
+            return target.policies.values().filter(goes_there).map(id_of).collect();
+        }
+        _ => return Vec::new(),
     };
-    target.policies.get(&number).map(|policy| EndpointId::from_u128(u128::from_be_bytes(policy.id)))
+    target.policies.get(&number).map(id_of).into_iter().collect()
+}
+
+fn id_of(policy: &Policy) -> EndpointId {
+    EndpointId::from_u128(u128::from_be_bytes(policy.id))
 }
 
 /// Counters of an endpoint number, all CPUs together.

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, Neighbour, SessionInfo,
+    Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, Neighbour, SessionInfo, Way,
 };
 use crate::model::EndpointId;
 use crate::reconcile::desired::{AttachmentState, Desired, Report};
@@ -151,6 +151,10 @@ impl Datapath for FakeDatapath {
 
     fn neighbour(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Neighbour, DatapathError> {
         Ok(Neighbour::Unknown)
+    }
+
+    fn way(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Option<Way>, DatapathError> {
+        Ok(None)
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {

@@ -13,8 +13,9 @@ use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, Traffic};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
 use vpcep_common::maps as names;
+use vpcep_common::ring::Ring;
 use vpcep_common::route::{Route, RouteKey, SubnetKey, Wanted};
 use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
@@ -127,9 +128,10 @@ impl Maps {
                 continue;
             }
             tables.policies.insert(number, policy);
-            let ring = self.rings.get(&number, 0).map_err(failed("read", names::RINGS))?;
+        }
+        for (number, ring) in elements(&self.rings, names::RINGS)? {
             if ring != Ring::default() {
-                tables.rings.insert(number, ring);
+                tables.rings.insert(number as u16, Box::new(ring));
             }
         }
         for number in 1..self.mapped.next_hops.len() {
@@ -210,7 +212,8 @@ impl Maps {
                 Ok(())
             }
             Action::SetRing(number, ring) => {
-                self.rings.set(*number, ring, 0).map_err(failed("write", names::RINGS))
+                let ring = ring.as_deref().copied().unwrap_or_default();
+                self.rings.set(u32::from(*number), ring, 0).map_err(failed("write", names::RINGS))
             }
             Action::SetPort(key, value) => {
                 self.ports.insert(key, value, 0).map_err(failed("write", names::ENDPOINTS))

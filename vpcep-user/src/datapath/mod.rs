@@ -169,6 +169,13 @@ pub trait Datapath: Send + Sync {
     /// When the maps cannot be read.
     fn neighbour(&self, vpc: u16, address: Ipv4Addr) -> Result<Neighbour, DatapathError>;
 
+    /// The way that packets of vpcepd itself go to a backend, in the name of the
+    /// gateway's own address in the VPC; `None` while nothing leads to it.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn way(&self, vpc: u16, address: Ipv4Addr) -> Result<Option<Way>, DatapathError>;
+
     /// Tables, their fill and memory, for `vpcep status`.
     ///
     /// # Errors
@@ -243,6 +250,19 @@ pub enum Neighbour {
         /// Seconds since its last answer.
         since_secs: u64,
     },
+}
+
+/// The way to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Kernel interface index.
+    pub ifindex: u32,
+    /// 802.1Q id; 0 when untagged.
+    pub vlan: u16,
+    /// The gateway's own address there.
+    pub source: Ipv4Addr,
+    /// MAC of the backend, or of the router to it; `None` until it has answered ARP.
+    pub mac: Option<[u8; 6]>,
 }
 
 /// State of the data plane as a whole.

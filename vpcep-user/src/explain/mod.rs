@@ -14,10 +14,12 @@ mod plane;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::controller::{Passes, Scope, State, route_tables, servers};
+use crate::controller::{Health, Passes, Scope, State, route_tables, servers};
 use crate::datapath::{Datapath, DatapathError};
 use crate::model::connection::{Failure, State as ConnectionState};
-use crate::model::{Attachment, Backend, Endpoint, EndpointKind, Port, Protocol, Service, Vpc, VpcId};
+use crate::model::{
+    Attachment, Backend, Endpoint, EndpointKind, Member, Port, Protocol, Service, Vpc, VpcId,
+};
 use crate::reconcile::desired::AttachmentState;
 use crate::store::Revision;
 
@@ -59,6 +61,7 @@ pub struct Facts {
     provider: Option<Vpc>,
     provider_attachment: Attached,
     backend: Option<Backend>,
+    health: Health,
     shows_provider: bool,
     connection_limit: u32,
 }
@@ -69,7 +72,7 @@ type Attached = Option<(Attachment, Option<AttachmentState>)>;
 impl Facts {
     /// What `state` and the passes so far know that `asker` may ask about.
     #[must_use]
-    pub fn gather(state: &State, passes: Passes, asker: Asker, question: Question) -> Self {
+    pub fn gather(state: &State, passes: Passes, health: Health, asker: Asker, question: Question) -> Self {
         let Asker { scope, is_operator } = asker;
         let attached = |vpc: VpcId| {
             let attachment = state.attachments.iter().find(|attachment| attachment.vpc == vpc)?;
@@ -90,6 +93,7 @@ impl Facts {
             is_operator,
             revision: state.revision,
             passes,
+            health,
             endpoint,
             service,
         }
@@ -116,7 +120,9 @@ impl Facts {
     fn servers(&self) -> Vec<Ipv4Addr> {
         match (&self.endpoint, &self.backend) {
             (Some(endpoint), _) if endpoint.address().is_none() => vec![self.question.address],
-            (_, Some(backend)) => servers(backend).iter().map(|server| server.address).collect(),
+            (_, Some(backend)) => {
+                servers(backend, &self.health).iter().map(|server| server.address).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -226,6 +232,9 @@ pub fn explain(facts: &Facts, datapath: &dyn Datapath) -> Result<Explanation, Da
         add("sessions", plane::sessions(&datapath.status()?, &drops, facts.is_operator));
         if let Some(provider) = &facts.provider {
             add("provider-attachment", attachment(facts, &facts.provider_attachment, "the service's vpc"));
+            if let Some(backend) = facts.backend.as_ref().filter(|_| endpoint.address().is_some()) {
+                add("members", members(facts, backend));
+            }
             add("neighbour", plane::neighbours(facts, provider, datapath)?);
             let (sessions, _) =
                 datapath.sessions(Some(&BTreeSet::from([endpoint.id])), plane::SESSIONS_LOOKED_AT)?;
@@ -343,6 +352,32 @@ fn whitelist(endpoint: &Endpoint, client: Ipv4Addr) -> Finding {
         (Status::Ok, format!("the endpoint's whitelist admits {client}"))
     } else {
         (Status::Stop, format!("the endpoint's whitelist does not admit {client}"))
+    }
+}
+
+/// Whether the load balancer has a member that new connections may go to.
+fn members(facts: &Facts, backend: &Backend) -> Finding {
+    if backend.members.is_empty() {
+        return (Status::Ok, "the service has one server".into());
+    }
+    let state = |member: &Member| facts.health.state(backend, *member);
+    let all = backend.members.len();
+    let out: Vec<&Member> =
+        backend.members.iter().filter(|member| !state(member).takes_connections()).collect();
+    let told = out.iter().map(|member| {
+        let name = if facts.shows_provider { format!("{} ", member.name()) } else { String::new() };
+        let error = facts.health.of(backend, **member).and_then(|health| health.last_error.as_deref());
+        match error.filter(|_| facts.shows_provider) {
+            Some(error) => format!("{name}{}, last error: {error}", state(member).as_str()),
+            None => format!("{name}{}", state(member).as_str()),
+        }
+    });
+    let told: Vec<_> = told.collect();
+    let told = told.join("; ");
+    match all - out.len() {
+        0 => (Status::Stop, format!("all {all} members are down or draining ({told})")),
+        taking if taking == all => (Status::Ok, format!("all {all} members get new connections")),
+        taking => (Status::Warn, format!("{taking} of {all} members get new connections ({told})")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use super::*;
-use crate::datapath::{DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo};
+use crate::datapath::{DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo, Way};
 use crate::model::connection::Connection;
 use crate::model::*;
 use crate::reconcile::desired::{AttachMode, Desired, Refusal, Report};
@@ -46,9 +46,34 @@ impl Datapath for Plane {
         assert_eq!(vpc, 2, "the provider's network is asked about");
         Ok(self.neighbours.get(&address).copied().unwrap_or(Neighbour::Unknown))
     }
+    fn way(&self, _: u16, _: Ipv4Addr) -> Result<Option<Way>, DatapathError> {
+        Ok(None)
+    }
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
         Ok(self.status.clone())
     }
+}
+
+fn check() -> HealthCheck {
+    let text = HealthCheckText {
+        protocol: "tcp".into(),
+        unhealthy_threshold: Some(1),
+        ..HealthCheckText::default()
+    };
+    text.try_into().unwrap()
+}
+
+/// These servers fail their checks.
+fn fail_checks(facts: &mut Facts, servers: &[Ipv4Addr]) {
+    let down = MemberHealth::unknown(Timestamp::ZERO).after(
+        Err("refused a connection to port 8080".into()),
+        &check(),
+        Timestamp::ZERO,
+    );
+    let of = |address: &Ipv4Addr| {
+        ((BackendId::from_u128(1), MemberName { address: *address, port: None }), down.clone())
+    };
+    facts.health = servers.iter().map(of).collect::<BTreeMap<_, _>>().into();
 }
 
 const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 20), Ipv4Addr::new(172, 16, 0, 20)];
@@ -159,13 +184,17 @@ fn healthy() -> (Facts, Plane) {
             kind: BackendKind::Lb,
             address: Ipv4Addr::new(10, 0, 0, 19),
             members,
+            algorithm: Algorithm::default(),
+            health_check: Some(check()),
             created_at: Timestamp::ZERO,
+            updated_at: Timestamp::ZERO,
         }),
         provider: Some(provider),
         vpc: Some(consumer),
         is_operator: false,
         revision: 7,
         passes: Passes { covered: 7, ..Passes::default() },
+        health: Health::default(),
         shows_provider: false,
         connection_limit: 10,
     };
@@ -225,7 +254,7 @@ fn a_healthy_way_is_forwarded_and_every_step_is_ok() {
     assert_eq!(explanation.summary, "10.0.0.7 to 10.0.0.9 TCP 80 is forwarded");
     let names: Vec<_> = explanation.steps.iter().map(|step| (step.name, step.status)).collect();
     let order = ["reconcile", "vpc", "attachment", "endpoint", "state", "whitelist", "limit", "sessions"];
-    let order = order.into_iter().chain(["provider-attachment", "neighbour", "backend", "drops"]);
+    let order = order.into_iter().chain(["provider-attachment", "members", "neighbour", "backend", "drops"]);
     assert_eq!(names, order.map(|name| (name, Status::Ok)).collect::<Vec<_>>());
 }
 
@@ -259,6 +288,23 @@ fn the_first_step_that_stops_is_named() {
             |f, _| f.provider_attachment = None,
             Some("provider-attachment"),
             "not attached",
+        ),
+        (
+            "members down",
+            |f, _| fail_checks(f, &SERVERS),
+            Some("members"),
+            "all 2 members are down or draining (down; down)",
+        ),
+        (
+            "a member down and the other drained",
+            |f, _| {
+                fail_checks(f, &SERVERS[..1]);
+                f.shows_provider = true;
+                let members = &mut f.backend.as_mut().unwrap().members;
+                members[1] = members[1].draining(true);
+            },
+            Some("members"),
+            "(10.0.0.20:0 down, last error: refused a connection to port 8080; 172.16.0.20:0 draining)",
         ),
         (
             "servers down",
@@ -315,6 +361,19 @@ fn the_first_step_that_stops_is_named() {
     let (mut facts, plane) = healthy();
     facts.attachment.as_mut().unwrap().1 = failed();
     assert_eq!(explain(&facts, &plane).unwrap().stopped_by, Some("attachment"));
+}
+
+#[test]
+fn a_member_that_is_out_stops_nobody_and_is_told() {
+    let (mut facts, plane) = healthy();
+    fail_checks(&mut facts, &SERVERS[1..]);
+    let explanation = explain(&facts, &plane).unwrap();
+    assert_eq!(explanation.verdict, Verdict::Forwarded);
+    let found = step(&explanation, "members");
+    assert_eq!(
+        (found.status, found.detail.as_str()),
+        (Status::Warn, "1 of 2 members get new connections (down)")
+    );
 }
 
 #[test]

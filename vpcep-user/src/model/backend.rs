@@ -1,9 +1,10 @@
 //! Backend resources: what really serves.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::str::FromStr;
 
-use super::{BackendId, ModelError, Name, Port, ProjectId, Timestamp, VpcId};
+use super::{BackendId, HealthCheck, ModelError, Name, Port, ProjectId, Timestamp, VpcId};
 
 /// A server, a virtual IP or a load balancer in the provider's VPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,20 +24,39 @@ pub struct Backend {
     /// The servers behind a load balancer. Without any, the load balancer
     /// serves by itself at `address`.
     pub members: Vec<Member>,
+    /// How a load balancer spreads new connections over its members.
+    pub algorithm: Algorithm,
+    /// How a load balancer finds out which members serve; `None` takes all to.
+    pub health_check: Option<HealthCheck>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
 }
 
 impl Backend {
     /// Most members of one load balancer.
     pub const MAX_MEMBERS: usize = 64;
 
-    /// Checks that `members` go with `kind`.
+    /// Checks that members, algorithm and health check go with each other and the kind.
     ///
     /// # Errors
-    /// When something other than a load balancer has members, there are too
-    /// many, or one is listed twice.
-    pub fn check_members(kind: BackendKind, members: &[Member]) -> Result<(), ModelError> {
+    /// When something other than a load balancer has any, there are too many members or
+    /// one is listed twice, or there is none to check.
+    pub fn check(&self) -> Result<(), ModelError> {
+        Self::check_members(self.kind, &self.members)?;
+        let bad = |field, problem| Err(ModelError::Balancing { field, problem });
+        if self.kind != BackendKind::Lb && self.algorithm != Algorithm::default() {
+            return bad("algorithm", format!("a {} has none, only an LB does", self.kind));
+        }
+        if self.health_check.is_some() && self.members.is_empty() {
+            let problem = "there is no member to check, only an LB with members has one";
+            return bad("health_check", problem.into());
+        }
+        Ok(())
+    }
+
+    fn check_members(kind: BackendKind, members: &[Member]) -> Result<(), ModelError> {
         let bad = |problem| Err(ModelError::Members { problem });
         if kind != BackendKind::Lb && !members.is_empty() {
             return bad(format!("a {kind} has none, only an LB does"));
@@ -45,7 +65,7 @@ impl Backend {
             return bad(format!("{} given, expected at most {}", members.len(), Self::MAX_MEMBERS));
         }
         for (index, member) in members.iter().enumerate() {
-            if members[..index].iter().any(|m| (m.address, m.port) == (member.address, member.port)) {
+            if members[..index].iter().any(|m| m.name() == member.name()) {
                 return bad(format!("{} is listed twice with the same port", member.address));
             }
         }
@@ -107,6 +127,8 @@ pub struct Member {
     pub port: Option<Port>,
     /// Its share of new connections (1..=100) relative to the other members.
     weight: u8,
+    /// Whether it keeps its connections and gets no new ones.
+    pub is_draining: bool,
 }
 
 impl Member {
@@ -119,15 +141,86 @@ impl Member {
     /// When the weight is not in 1..=100.
     pub fn new(address: Ipv4Addr, port: Option<Port>, weight: i64) -> Result<Self, ModelError> {
         match u8::try_from(weight) {
-            Ok(weight @ 1..=100) => Ok(Self { address, port, weight }),
+            Ok(weight @ 1..=100) => Ok(Self { address, port, weight, is_draining: false }),
             _ => Err(ModelError::Weight { value: weight }),
         }
+    }
+
+    /// It, getting no new connections or getting them.
+    #[must_use]
+    pub fn draining(self, is_draining: bool) -> Self {
+        Self { is_draining, ..self }
     }
 
     /// Its share of new connections, 1..=100.
     #[must_use]
     pub fn weight(self) -> u8 {
         self.weight
+    }
+
+    /// What names it among the members.
+    #[must_use]
+    pub fn name(self) -> MemberName {
+        MemberName { address: self.address, port: self.port }
+    }
+}
+
+/// What names a member of a load balancer: `ADDRESS:PORT`, with port 0 for one
+/// without a port of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberName {
+    /// Its address in the VPC.
+    pub address: Ipv4Addr,
+    /// Its own port.
+    pub port: Option<Port>,
+}
+
+impl FromStr for MemberName {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let socket: SocketAddrV4 = text.parse().map_err(|_| ModelError::MemberName { value: text.into() })?;
+        Ok(Self { address: *socket.ip(), port: Port::new("port", socket.port().into()).ok() })
+    }
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.address, self.port.map_or(0, Port::get))
+    }
+}
+
+/// How a load balancer spreads new connections over its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// One after the other, as often as their weights say.
+    #[default]
+    RoundRobin,
+    /// By a hash of the client's address: a client stays with its member, and a change of
+    /// members moves few clients.
+    SourceHash,
+}
+
+impl Algorithm {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::SourceHash => "source_hash",
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        match text {
+            "round_robin" => Ok(Self::RoundRobin),
+            "source_hash" => Ok(Self::SourceHash),
+            _ => Err(ModelError::Algorithm { value: text.into() }),
+        }
     }
 }
 

@@ -148,6 +148,36 @@ pub enum ModelError {
         /// What was given.
         value: i64,
     },
+    /// Not a way to spread connections.
+    #[error("bad algorithm \"{value}\": expected round_robin or source_hash")]
+    Algorithm {
+        /// What was given.
+        value: String,
+    },
+    /// Not the address and port of a member.
+    #[error("bad member \"{value}\": expected ADDRESS:PORT, with port 0 for a member without one of its own")]
+    MemberName {
+        /// What was given.
+        value: String,
+    },
+    /// Not a health check.
+    #[error("bad {field} \"{value}\": expected {expected}")]
+    HealthCheck {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A health check or an algorithm on what has no members.
+    #[error("bad {field}: {problem}")]
+    Balancing {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// Members on something that is no load balancer, or too many of them.
     #[error("bad members: {problem}")]
     Members {

@@ -15,6 +15,7 @@ mod backend;
 pub mod connection;
 mod endpoint;
 mod error;
+mod health;
 mod id;
 mod name;
 mod network;
@@ -31,10 +32,11 @@ mod time;
 mod user;
 
 pub use account::Account;
-pub use backend::{Backend, BackendKind, Member};
+pub use backend::{Algorithm, Backend, BackendKind, Member, MemberName};
 pub use connection::Connection;
 pub use endpoint::{Endpoint, EndpointKind, MAX_WHITELIST, Whitelist, WhitelistEntry};
 pub use error::{ModelError, parse_address};
+pub use health::{HealthCheck, HealthCheckText, HealthStatus, HttpPath, MemberHealth, Probe, StatusCodes};
 pub use id::{
     AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, RouteTableId, ServiceId,
     SubnetId, UserId, VpcId,

@@ -11,14 +11,15 @@ use std::net::Ipv4Addr;
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
 use vpcep_common::be::{Be16, Be32};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, fill_ring, policy};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, policy};
 use vpcep_common::limits;
 use vpcep_common::meter::{byte_cost, connection_cost};
+use vpcep_common::ring::{Ring, Share, servers};
 use vpcep_common::route::{DEFAULT_TABLE, Route, RouteKey, SubnetKey};
 
-use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal};
+use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal, Servers};
 use super::tables::{Hop, Tables};
-use crate::model::{AttachmentId, Cidr, EndpointId};
+use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId};
 
 /// Numbers that must not change owner yet: a session may name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,11 +70,14 @@ pub fn compile(
 ) -> Compiled {
     let hops = observed.next_hops.iter().map(|(number, hop)| (*hop, u32::from(*number)));
     let backends = observed.backends.iter().map(|(number, backend)| (*backend, u32::from(*number)));
+    let rings = observed.rings.iter().map(|(number, ring)| (ring.id, u32::from(*number)));
     let mut compiler = Compiler {
         observed,
         busy,
         hops: Numbers::new(hops, limits::MAX_NEXT_HOPS),
         backends: Numbers::new(backends, limits::MAX_BACKENDS),
+        rings: Numbers::new(rings, limits::MAX_RINGS),
+        servers: BTreeMap::new(),
         endpoints: BTreeSet::new(),
         vpcs: BTreeMap::new(),
         out: Compiled::default(),
@@ -91,6 +95,10 @@ struct Compiler<'a> {
     busy: &'a Busy,
     hops: Numbers<Hop>,
     backends: Numbers<Backend>,
+    /// By id of the backend resource.
+    rings: Numbers<[u8; 16]>,
+    /// [`Policy::servers`] of each backend resource, or why it has none.
+    servers: BTreeMap<BackendId, Result<u32, String>>,
     /// Endpoint numbers that have an owner.
     endpoints: BTreeSet<u32>,
     /// Attachments of each VPC, by number.
@@ -184,14 +192,11 @@ impl Compiler<'_> {
     }
 
     fn endpoint(&mut self, id: EndpointId, number: u32, wanted: &DesiredEndpoint) -> Result<(), String> {
-        let mut members = Vec::with_capacity(wanted.backends.len());
-        for backend in wanted.backends.iter().take(limits::RING_SIZE) {
-            members.push((self.backend(wanted.provider_vpc, backend)?, backend.weight));
-        }
+        let servers = match &wanted.servers {
+            Some(servers) => self.servers(wanted.provider_vpc, servers)?,
+            None => 0,
+        };
         let target = &mut self.out.target;
-        if !members.is_empty() {
-            target.rings.insert(number, fill_ring(&members));
-        }
         for (address, port) in wanted.address.iter().flat_map(|at| wanted.ports.iter().map(move |p| (*at, p)))
         {
             let key = EndpointKey {
@@ -208,7 +213,7 @@ impl Compiler<'_> {
             let key = AclKey { endpoint: Be32::new(number), source: cidr.network().into() };
             target.acl.insert((key, cidr.prefix_len()));
         }
-        let policy = self.policy(id, number, wanted);
+        let policy = Policy { servers, ..self.policy(id, number, wanted) };
         self.out.target.policies.insert(number, policy);
         if let Some(address) = wanted.address {
             self.address(wanted.vpc, address, number);
@@ -287,7 +292,8 @@ impl Compiler<'_> {
             id,
             connection_cost: connection_cost(wanted.limits.connection_rate),
             byte_cost: byte_cost(wanted.limits.bandwidth),
-            pad: [0; 4],
+            servers: 0,
+            pad: [0; 3],
         }
     }
 
@@ -303,6 +309,45 @@ impl Compiler<'_> {
     fn address(&mut self, vpc: u16, address: Ipv4Addr, endpoint: u32) {
         let key = EndpointKey { address: address.into(), port: Be16(0), vpc, protocol: 0, pad: [0; 3] };
         self.out.target.ports.insert(key, EndpointValue { endpoint, server_port: Be16(0), pad: 0 });
+    }
+
+    /// Where connections to a backend resource go.
+    fn servers(&mut self, vpc: u16, wanted: &Servers) -> Result<u32, String> {
+        if let Some(known) = self.servers.get(&wanted.id) {
+            return known.clone();
+        }
+        let made = self.make_servers(vpc, wanted);
+        self.servers.insert(wanted.id, made.clone());
+        made
+    }
+
+    fn make_servers(&mut self, vpc: u16, wanted: &Servers) -> Result<u32, String> {
+        let mut shares = Vec::with_capacity(wanted.members.len());
+        for member in wanted.members.iter().take(limits::MAX_MEMBERS) {
+            // Also of one that gets no new connections: health checks go to it.
+            let backend = self.backend(vpc, member)?;
+            if member.takes_connections {
+                let port = u64::from(member.port.unwrap_or(0));
+                let name = u64::from(u32::from(member.address)) << 16 | port;
+                shares.push(Share { backend, weight: member.weight, name });
+            }
+        }
+        let several = match shares.as_slice() {
+            [] => return Ok(0),
+            [only] => return Ok(u32::from(only.backend)),
+            several => several,
+        };
+        let id = wanted.id.as_u128().to_be_bytes();
+        let number = self
+            .rings
+            .short(id)
+            .ok_or_else(|| format!("more than {} load balancers on this host", limits::MAX_RINGS - 1))?;
+        let (ring, order) = match wanted.algorithm {
+            Algorithm::RoundRobin => (Ring::round_robin(id, several), 0),
+            Algorithm::SourceHash => (Ring::source_hash(id, several), servers::SOURCE_HASH),
+        };
+        self.out.target.rings.insert(number, Box::new(ring));
+        Ok(servers::RING | order | u32::from(number))
     }
 
     /// Number of a backend, which is made if nobody has it yet.
@@ -381,10 +426,11 @@ fn neighbour_key(hop: &Hop) -> NeighbourKey {
 /// A policy whose endpoint is gone: nothing passes, and the number keeps its owner.
 fn retired(known: &Policy) -> Policy {
     let flags = known.word & policy::SILENT;
+    let known = Policy { servers: 0, ..*known };
     if known.word & 0xffff_ffff == flags {
-        return *known;
+        return known;
     }
-    Policy { word: policy::word(flags, policy::generation(known.word).wrapping_add(1)), ..*known }
+    Policy { word: policy::word(flags, policy::generation(known.word).wrapping_add(1)), ..known }
 }
 
 /// Hands out numbers from 1 up to a limit (exclusive); owners keep theirs.

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use crate::model::{AttachmentId, Cidr, EndpointId};
+use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId};
 
 /// Everything this gateway host should be doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +76,9 @@ pub struct DesiredEndpoint {
     pub ports: Vec<DesiredPort>,
     /// Number of the provider's VPC.
     pub provider_vpc: u16,
-    /// Where connections go; several only behind a load balancer.
-    pub backends: Vec<DesiredBackend>,
+    /// Where connections to its address go; shared by all endpoints of one backend
+    /// resource.
+    pub servers: Option<Arc<Servers>>,
     /// Client prefixes that may use the endpoint; `None` is everyone.
     pub whitelist: Option<Vec<Cidr>>,
     /// How much may flow.
@@ -119,6 +121,17 @@ pub struct DesiredPort {
     pub server_port: u16,
 }
 
+/// What one backend resource consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Servers {
+    /// The backend resource.
+    pub id: BackendId,
+    /// How new connections spread over them.
+    pub algorithm: Algorithm,
+    /// Several only behind a load balancer.
+    pub members: Vec<DesiredBackend>,
+}
+
 /// One server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DesiredBackend {
@@ -128,6 +141,8 @@ pub struct DesiredBackend {
     pub port: Option<u16>,
     /// Share of new connections (1..=100) relative to the other members.
     pub weight: u8,
+    /// Whether it gets new connections. One that does not keeps those it has.
+    pub takes_connections: bool,
 }
 
 /// What a refused client gets.

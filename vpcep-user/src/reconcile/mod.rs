@@ -1,7 +1,8 @@
 //! Making the data plane match the model.
 //!
 //! Owns the moment: a pass right at the start, after every commit (several
-//! commits during a pass make one more), and on a timer, so that what changed
+//! commits during a pass make one more) or when a member of a load balancer goes down
+//! or comes back, and on a timer, so that what changed
 //! behind our back is put right. A pass is always the whole desired state, so it
 //! also resumes whatever a crash left unfinished. How a state becomes map entries
 //! is the data plane's ([`crate::datapath`]); what a pass means for the model is
@@ -30,14 +31,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// is gone.
 pub async fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, mut stop: watch::Receiver<bool>) {
     let mut changes = controller.watch();
+    let mut health = controller.watch_health();
     loop {
         // Before the pass, so that a commit during it makes another.
         changes.mark_unchanged();
+        health.mark_unchanged();
         let done = pass(&controller, Arc::clone(&datapath)).await;
         let pause = if done { FULL_PASS_EVERY } else { RETRY_AFTER };
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             changed = changes.changed(), if done => if changed.is_err() { return },
+            changed = health.changed(), if done => if changed.is_err() { return },
             () = tokio::time::sleep(pause) => {}
         }
     }

@@ -10,7 +10,8 @@ use std::net::Ipv4Addr;
 
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, Ring, policy};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, policy};
+use vpcep_common::ring::Ring;
 use vpcep_common::route::{Route, RouteKey, SubnetKey};
 
 /// A client prefix of an endpoint's whitelist: endpoint and network, and the
@@ -50,8 +51,8 @@ pub struct Tables {
     /// By endpoint number (1..). One without its `ACCEPTED` flag and without
     /// ports is a number waiting for its last sessions to end.
     pub policies: BTreeMap<u32, Policy>,
-    /// By endpoint number.
-    pub rings: BTreeMap<u32, Ring>,
+    /// By ring number (1..).
+    pub rings: BTreeMap<u16, Box<Ring>>,
     /// Mapped ports, endpoint addresses and host addresses.
     pub ports: BTreeMap<EndpointKey, EndpointValue>,
     /// Client whitelists.
@@ -83,8 +84,8 @@ pub enum Action {
     ResetCounters(u32),
     /// Write a policy; all zero frees the number.
     SetPolicy(u32, Policy),
-    /// Write a backend ring.
-    SetRing(u32, Ring),
+    /// Write a load balancer's ring; `None` frees the number.
+    SetRing(u16, Option<Box<Ring>>),
     /// Add or change a mapped port or an address.
     SetPort(EndpointKey, EndpointValue),
     /// Remove one.
@@ -168,7 +169,7 @@ fn plan_policies(observed: &Tables, target: &Tables, actions: &mut Vec<Action>) 
         }
     }
     for (number, ring) in changed(&observed.rings, &target.rings) {
-        actions.push(Action::SetRing(number, ring));
+        actions.push(Action::SetRing(number, Some(ring)));
     }
     for entry in target.acl.difference(&observed.acl) {
         actions.push(Action::AddAcl(*entry));
@@ -183,16 +184,19 @@ fn plan_policies(observed: &Tables, target: &Tables, actions: &mut Vec<Action>) 
     }
     actions.extend(after.into_iter().map(Action::RemoveAcl));
     for number in gone(&observed.rings, &target.rings) {
-        actions.push(Action::SetRing(number, Ring::default()));
+        actions.push(Action::SetRing(number, None));
     }
 }
 
 /// What `target` has and `observed` has not, or has otherwise.
-fn changed<K: Ord + Copy, V: PartialEq + Copy>(
+fn changed<K: Ord + Copy, V: PartialEq + Clone>(
     observed: &BTreeMap<K, V>,
     target: &BTreeMap<K, V>,
 ) -> impl Iterator<Item = (K, V)> {
-    target.iter().filter(|(key, value)| observed.get(key) != Some(value)).map(|(key, value)| (*key, *value))
+    target
+        .iter()
+        .filter(|(key, value)| observed.get(key) != Some(value))
+        .map(|(key, value)| (*key, value.clone()))
 }
 
 /// What `observed` has and `target` has not.
@@ -241,11 +245,11 @@ impl Tables {
             Action::SetPolicy(number, value) => {
                 self.policies.insert(number, value);
             }
-            Action::SetRing(number, value) if value == Ring::default() => {
-                self.rings.remove(&number);
+            Action::SetRing(number, Some(ref ring)) => {
+                self.rings.insert(number, ring.clone());
             }
-            Action::SetRing(number, value) => {
-                self.rings.insert(number, value);
+            Action::SetRing(number, None) => {
+                self.rings.remove(&number);
             }
             Action::SetPort(key, value) => {
                 self.ports.insert(key, value);

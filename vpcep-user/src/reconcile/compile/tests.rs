@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::super::desired::{DesiredLimits, DesiredPort, DesiredRoute};
 use super::super::tables::{Action, plan};
 use super::*;
@@ -17,6 +19,16 @@ fn attachment(vpc: u16, third: u8) -> DesiredAttachment {
     }
 }
 
+fn server(address: Ipv4Addr) -> DesiredBackend {
+    DesiredBackend { address, port: None, weight: 1, takes_connections: true }
+}
+
+/// A backend resource of these members.
+fn servers(id: u128, members: &[u8]) -> Arc<Servers> {
+    let members = members.iter().map(|last| server(Ipv4Addr::new(10, 0, 2, *last))).collect();
+    Arc::new(Servers { id: BackendId::from_u128(id), algorithm: Algorithm::RoundRobin, members })
+}
+
 fn endpoint(last: u8) -> DesiredEndpoint {
     DesiredEndpoint {
         vpc: 1,
@@ -25,7 +37,7 @@ fn endpoint(last: u8) -> DesiredEndpoint {
         accepted: true,
         ports: vec![DesiredPort { protocol: 6, client_port: 80, server_port: 8080 }],
         provider_vpc: 2,
-        backends: vec![DesiredBackend { address: Ipv4Addr::new(10, 0, 2, 10), port: None, weight: 1 }],
+        servers: Some(servers(1, &[10])),
         whitelist: None,
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
@@ -202,7 +214,8 @@ fn endpoints_beyond_the_capacity_fail_alone() {
 fn a_backend_off_the_link_is_reached_through_the_router() {
     let mut wanted = desired([1]);
     let far = Ipv4Addr::new(172, 16, 0, 9);
-    wanted.endpoints.get_mut(&id(1)).unwrap().backends[0].address = far;
+    let servers = wanted.endpoints.get_mut(&id(1)).unwrap().servers.as_mut().unwrap();
+    Arc::make_mut(servers).members[0].address = far;
     let hop = |wanted: &Desired| {
         let compiled = compile(wanted, &Tables::default(), &attached(), &Busy::default(), MAX);
         compiled.target.next_hops.values().next().copied().expect("a next hop")
@@ -219,7 +232,9 @@ fn ten_thousand_endpoints_compile_and_plan_fast_enough_to_be_one_pass() {
     for n in 0..10_000u32 {
         let mut e = endpoint(0);
         e.address = Some(Ipv4Addr::from(0x0a01_0000 + n));
-        e.backends[0].address = Ipv4Addr::from(0x0a02_0000 + n % 500);
+        let members = vec![server(Ipv4Addr::from(0x0a02_0000 + n % 500))];
+        let pool = BackendId::from_u128((n % 500).into());
+        e.servers = Some(Arc::new(Servers { id: pool, algorithm: Algorithm::RoundRobin, members }));
         wanted.endpoints.insert(id(u128::from(n)), e);
     }
     let compiled = compile(&wanted, &Tables::default(), &attached(), &Busy::default(), 16_384);
@@ -242,7 +257,7 @@ fn routes_go_through_the_router_but_for_what_is_on_the_link() {
         let mut desired = desired([1]);
         desired.attachments.get_mut(&AttachmentId::from_u128(2)).unwrap().next_hop = next_hop;
         let gateway = desired.endpoints.get_mut(&id(1)).unwrap();
-        (gateway.address, gateway.ports, gateway.backends) = (None, vec![], vec![]);
+        (gateway.address, gateway.ports, gateway.servers) = (None, vec![], None);
         gateway.routes = vec![DesiredRoute { subnet: None, destination: destination.parse().unwrap() }];
         let mut tables = Tables::default();
         pass(&mut tables, &desired, &Busy::default());
@@ -276,4 +291,91 @@ fn a_subnet_with_a_table_of_its_own_has_its_own_routes() {
     let source = Be32::from(subnet.network());
     assert_eq!(tables.subnets, [(SubnetKey { vpc: Be32::new(1), source }, 25)].into());
     assert_eq!(tables.routes.keys().map(|(key, _)| key.subnet).collect::<Vec<_>>(), [source]);
+}
+
+/// Where an endpoint's connections go, by address.
+fn goes_to(tables: &Tables, endpoint: u128) -> BTreeMap<Ipv4Addr, usize> {
+    let to = tables.policies[&number_of(tables, endpoint).unwrap()].servers;
+    let number = servers::number(to) as u16;
+    let positions = match to {
+        0 => vec![],
+        to if to & servers::RING == 0 => vec![number],
+        _ => {
+            let ring = &tables.rings[&number];
+            ring.backends[..ring.len as usize].to_vec()
+        }
+    };
+    let mut counts = BTreeMap::new();
+    for position in positions {
+        *counts.entry(tables.backends[&position].address.into()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn endpoints_of_one_load_balancer_share_its_ring() {
+    let mut tables = Tables::default();
+    let mut wanted = desired([1, 2, 3]);
+    let pool = servers(7, &[10, 11]);
+    for number in [1, 2] {
+        wanted.endpoints.get_mut(&id(number)).unwrap().servers = Some(Arc::clone(&pool));
+    }
+    pass(&mut tables, &wanted, &Busy::default());
+    assert_eq!(tables.rings.len(), 1, "one server needs no ring");
+    let both = goes_to(&tables, 1);
+    assert_eq!(both.keys().map(|address| address.octets()[3]).collect::<Vec<_>>(), [10, 11]);
+    assert_eq!(both.values().next(), both.values().last());
+    assert_eq!(goes_to(&tables, 2), both);
+    assert_eq!(goes_to(&tables, 3).len(), 1);
+}
+
+#[test]
+fn a_member_that_takes_no_connections_is_left_out_and_stays_reachable() {
+    let mut tables = Tables::default();
+    let mut wanted = desired([1]);
+    let mut take = |tables: &mut Tables, taking: [bool; 3]| {
+        let mut pool = Servers::clone(&servers(7, &[10, 11, 12]));
+        for (member, takes) in pool.members.iter_mut().zip(taking) {
+            member.takes_connections = takes;
+        }
+        wanted.endpoints.get_mut(&id(1)).unwrap().servers = Some(Arc::new(pool));
+        pass(tables, &wanted, &Busy::default());
+        assert_eq!(tables.next_hops.len(), 3, "all are asked for by ARP, for health checks");
+        goes_to(tables, 1).into_keys().map(|address| address.octets()[3]).collect::<Vec<_>>()
+    };
+    assert_eq!(take(&mut tables, [true; 3]), [10, 11, 12]);
+    let generation = tables.policies[&1].word;
+    assert_eq!(take(&mut tables, [true, false, true]), [10, 12]);
+    assert_eq!(take(&mut tables, [false, true, false]), [11]);
+    assert!(tables.rings.is_empty());
+    assert_eq!(take(&mut tables, [false; 3]), [0_u8; 0]);
+    assert_eq!(take(&mut tables, [true, true, false]), [10, 11]);
+    assert_eq!(tables.policies[&1].word, generation, "sessions are not checked again for it");
+}
+
+/// A packet must find what the policy it reads leads to.
+#[test]
+fn a_ring_is_there_before_the_policy_that_leads_to_it_and_goes_after() {
+    let mut tables = Tables::default();
+    let mut wanted = desired([1]);
+    let order = |actions: &[Action]| -> Vec<&'static str> {
+        let name = |action: &Action| match action {
+            Action::SetBackend(..) => Some("backend"),
+            Action::SetRing(_, Some(_)) => Some("ring"),
+            Action::SetRing(_, None) => Some("ring gone"),
+            Action::SetPolicy(..) => Some("policy"),
+            _ => None,
+        };
+        actions.iter().filter_map(name).collect()
+    };
+    pass(&mut tables, &wanted, &Busy::default());
+    let lone = std::mem::replace(
+        &mut wanted.endpoints.get_mut(&id(1)).unwrap().servers,
+        Some(servers(7, &[11, 12])),
+    );
+    let several = pass(&mut tables, &wanted, &Busy::default());
+    assert_eq!(order(&several), ["backend", "backend", "ring", "policy", "backend"]);
+    wanted.endpoints.get_mut(&id(1)).unwrap().servers = lone;
+    let one = pass(&mut tables, &wanted, &Busy::default());
+    assert_eq!(order(&one), ["backend", "policy", "ring gone", "backend", "backend"]);
 }

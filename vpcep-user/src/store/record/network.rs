@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{Stored, whole};
 use crate::model::{
-    Attachment, AttachmentId, Backend, BackendId, BackendKind, DnsServers, Member, ModelError, Name, Port,
-    Subnet, SubnetId, Timestamp, VlanId, Vpc, VpcId, parse_address,
+    Attachment, AttachmentId, Backend, BackendId, BackendKind, DnsServers, HealthCheck, HealthCheckText,
+    Member, ModelError, Name, Port, Subnet, SubnetId, Timestamp, VlanId, Vpc, VpcId, parse_address,
 };
 use crate::reconcile::desired::AttachMode;
 
@@ -299,6 +299,79 @@ pub struct BackendForm {
     address: String,
     members: Vec<MemberForm>,
     created_at: u64,
+    /// Since schema 2, like what follows. `None` is round robin.
+    #[serde(default)]
+    algorithm: Option<String>,
+    #[serde(default)]
+    health_check: Option<HealthCheckForm>,
+    #[serde(default)]
+    updated_at: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthCheckForm {
+    protocol: String,
+    port: Option<i64>,
+    path: Option<String>,
+    expected_codes: Option<String>,
+    interval: Option<i64>,
+    timeout: Option<i64>,
+    healthy_threshold: Option<i64>,
+    unhealthy_threshold: Option<i64>,
+}
+
+impl From<&HealthCheck> for HealthCheckForm {
+    fn from(check: &HealthCheck) -> Self {
+        let HealthCheckText {
+            protocol,
+            port,
+            path,
+            expected_codes,
+            interval,
+            timeout,
+            healthy_threshold,
+            unhealthy_threshold,
+        } = check.into();
+        Self {
+            protocol,
+            port,
+            path,
+            expected_codes,
+            interval,
+            timeout,
+            healthy_threshold,
+            unhealthy_threshold,
+        }
+    }
+}
+
+impl TryFrom<HealthCheckForm> for HealthCheck {
+    type Error = ModelError;
+
+    fn try_from(form: HealthCheckForm) -> Result<Self, ModelError> {
+        let HealthCheckForm {
+            protocol,
+            port,
+            path,
+            expected_codes,
+            interval,
+            timeout,
+            healthy_threshold,
+            unhealthy_threshold,
+        } = form;
+        HealthCheckText {
+            protocol,
+            port,
+            path,
+            expected_codes,
+            interval,
+            timeout,
+            healthy_threshold,
+            unhealthy_threshold,
+        }
+        .try_into()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -307,11 +380,15 @@ struct MemberForm {
     address: String,
     port: Option<u16>,
     weight: u8,
+    /// Since schema 2 of [`BackendForm`].
+    #[serde(default)]
+    is_draining: bool,
 }
 
 impl Stored for Backend {
     const PREFIX: &'static str = "backends/";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
+    const OLDEST: u32 = 1;
     type Form = BackendForm;
     type Id = BackendId;
 
@@ -326,11 +403,24 @@ impl Stored for Backend {
 
 impl From<&Backend> for BackendForm {
     fn from(backend: &Backend) -> Self {
-        let Backend { id, vpc, project, name, kind, address, members, created_at } = backend;
+        let Backend {
+            id,
+            vpc,
+            project,
+            name,
+            kind,
+            address,
+            members,
+            algorithm,
+            health_check,
+            created_at,
+            updated_at,
+        } = backend;
         let members = members.iter().map(|member| MemberForm {
             address: member.address.to_string(),
             port: member.port.map(Port::get),
             weight: member.weight(),
+            is_draining: member.is_draining,
         });
         Self {
             id: id.to_string(),
@@ -341,6 +431,9 @@ impl From<&Backend> for BackendForm {
             address: address.to_string(),
             members: members.collect(),
             created_at: created_at.as_micros(),
+            algorithm: Some(algorithm.as_str().into()),
+            health_check: health_check.as_ref().map(HealthCheckForm::from),
+            updated_at: Some(updated_at.as_micros()),
         }
     }
 }
@@ -349,9 +442,10 @@ impl TryFrom<MemberForm> for Member {
     type Error = ModelError;
 
     fn try_from(form: MemberForm) -> Result<Self, ModelError> {
-        let MemberForm { address, port, weight } = form;
+        let MemberForm { address, port, weight, is_draining } = form;
         let port = port.map(|port| Port::new("port", port.into())).transpose()?;
-        Self::new(parse_address("address", &address)?, port, weight.into())
+        let member = Self::new(parse_address("address", &address)?, port, weight.into())?;
+        Ok(member.draining(is_draining))
     }
 }
 
@@ -359,7 +453,19 @@ impl TryFrom<BackendForm> for Backend {
     type Error = ModelError;
 
     fn try_from(form: BackendForm) -> Result<Self, ModelError> {
-        let BackendForm { id, vpc, project, name, kind, address, members, created_at } = form;
+        let BackendForm {
+            id,
+            vpc,
+            project,
+            name,
+            kind,
+            address,
+            members,
+            created_at,
+            algorithm,
+            health_check,
+            updated_at,
+        } = form;
         Ok(Self {
             id: id.parse()?,
             vpc: vpc.parse()?,
@@ -368,7 +474,10 @@ impl TryFrom<BackendForm> for Backend {
             kind: BackendKind::parse("kind", &kind)?,
             address: parse_address("address", &address)?,
             members: members.into_iter().map(Member::try_from).collect::<Result<_, _>>()?,
+            algorithm: algorithm.map(|text| text.parse()).transpose()?.unwrap_or_default(),
+            health_check: health_check.map(HealthCheck::try_from).transpose()?,
             created_at: Timestamp::from_micros(created_at),
+            updated_at: Timestamp::from_micros(updated_at.unwrap_or(created_at)),
         })
     }
 }

@@ -101,6 +101,7 @@ fn networks_and_owners_come_back_as_they_were_stored() {
         });
     }
     let member = Member::new(Ipv4Addr::new(10, 0, 0, 4), Port::new("port", 80).ok(), 3).unwrap();
+    let check = HealthCheckText { protocol: "http".into(), port: Some(8080), ..HealthCheckText::default() };
     kept(Backend {
         id: BackendId::from_u128(1),
         vpc: VpcId::from_u128(1),
@@ -108,8 +109,11 @@ fn networks_and_owners_come_back_as_they_were_stored() {
         name: Name::new("name", "lb").unwrap(),
         kind: BackendKind::Lb,
         address: Ipv4Addr::new(10, 0, 0, 3),
-        members: vec![member],
+        members: vec![member, member.draining(true)],
+        algorithm: Algorithm::SourceHash,
+        health_check: Some(check.try_into().unwrap()),
         created_at: Timestamp::ZERO,
+        updated_at: Timestamp::from_micros(1),
     });
     kept(Account {
         domain: DomainId::random(),
