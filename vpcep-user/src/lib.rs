@@ -12,6 +12,7 @@ pub mod config;
 pub mod controller;
 pub mod datapath;
 pub mod explain;
+pub mod health;
 pub mod model;
 pub mod net;
 pub mod reconcile;

@@ -28,7 +28,7 @@ use vpcep::model::Timestamp;
 use vpcep::store::vault::forget_access_keys;
 use vpcep::store::{EmbeddedStore, Vault};
 use vpcep::telemetry::Chain;
-use vpcep::{datapath, reconcile, store, telemetry};
+use vpcep::{datapath, health, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
     match start(Flags::parse()) {
@@ -110,6 +110,10 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
+    let checks = {
+        let (controller, datapath, stop) = (Arc::clone(&controller), Arc::clone(&datapath), stopped.clone());
+        tokio::task::spawn_blocking(move || health::run(controller, datapath, &stop))
+    };
     let app = |door| {
         api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
     };
@@ -130,6 +134,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     // A client that keeps its connection open does not keep vpcepd: what it was told is durable.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
     passes.await.context("the reconcile loop panicked")?;
+    checks.await.context("the health checks panicked")?;
     std::fs::remove_file(&socket_path).or_else(|error| match error.kind() {
         ErrorKind::NotFound => Ok(()),
         _ => Err(error).with_context(|| format!("cannot remove {}", socket_path.display())),

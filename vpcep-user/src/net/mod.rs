@@ -1,6 +1,8 @@
-//! The host's network: what interfaces are and can do, and ARP requests.
+//! The host's network: what interfaces are and can do, ARP requests, and packets in the
+//! name of addresses that the kernel knows nothing of.
 
 pub mod arp;
 mod ethtool;
 pub mod link;
+pub mod tap;
 mod xdp_features;
