@@ -37,33 +37,46 @@ impl Nginx {
     /// # Errors
     /// When it does not start, with what it printed.
     pub fn start(name: &str, host: &Host, ports: &[u16], directory: &Path) -> Result<Self> {
-        let home = directory.join(format!("nginx-{name}"));
+        let listen: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let reached: Vec<String> = ports.iter().map(|port| format!("{}:{port}", host.address())).collect();
+        Self::launch(name, host, &listen, &reached, &directory.join(format!("nginx-{name}")))
+    }
+
+    /// Starts it on one address and port of `host`: one server of several there.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub fn start_at(name: &str, host: &Host, socket: &str, directory: &Path) -> Result<Self> {
+        let socket = [socket.to_owned()];
+        Self::launch(name, host, &socket, &socket, &directory.join(format!("nginx-{name}-{}", socket[0])))
+    }
+
+    fn launch(name: &str, host: &Host, listen: &[String], reached: &[String], home: &Path) -> Result<Self> {
         fs::create_dir_all(home.join("slow")).with_context(|| format!("cannot create {}", home.display()))?;
         let slow_file = fs::File::create(home.join("slow/file")).context("cannot make the file to serve")?;
         slow_file.set_len(SLOW_FILE_BYTES).context("cannot size the file to serve")?;
         let configuration = home.join("nginx.conf");
-        fs::write(&configuration, nginx_configuration(name, ports, &home))
+        fs::write(&configuration, nginx_configuration(name, listen, home))
             .with_context(|| format!("cannot write {}", configuration.display()))?;
 
         let mut command = host.netns.command("nginx");
-        command.arg("-c").arg(&configuration).arg("-p").arg(&home);
+        command.arg("-c").arg(&configuration).arg("-p").arg(home);
         let process = Process::spawn("nginx", &mut command, &home.join("output.log"))?;
         let mut nginx = Self { access_log: home.join("access.log"), process };
-        for &port in ports {
-            nginx.wait_for(host, port)?;
+        for address in reached {
+            nginx.wait_for(host, address)?;
         }
         Ok(nginx)
     }
 
-    fn wait_for(&mut self, host: &Host, port: u16) -> Result<()> {
-        let address = format!("{}:{port}", host.address());
+    fn wait_for(&mut self, host: &Host, address: &str) -> Result<()> {
         wait_until(&format!("nginx listens on {address}"), Duration::from_secs(5), || {
             anyhow::ensure!(
                 self.process.exit_status()?.is_none(),
                 "nginx ended:\n{}",
                 self.process.log_tail()
             );
-            host.netns.inside(|| Ok(TcpStream::connect(&address).is_ok()))
+            host.netns.inside(|| Ok(TcpStream::connect(address).is_ok()))
         })
     }
 
@@ -89,12 +102,12 @@ impl Nginx {
     }
 }
 
-fn nginx_configuration(name: &str, ports: &[u16], home: &Path) -> String {
+fn nginx_configuration(name: &str, sockets: &[String], home: &Path) -> String {
     let home = home.display();
     let mut listen = String::new();
-    for port in ports {
+    for socket in sockets {
         // Writing to a String cannot fail.
-        let _ = writeln!(listen, "        listen {port} backlog=4096;");
+        let _ = writeln!(listen, "        listen {socket} backlog=4096;");
     }
     format!(
         "daemon off;

@@ -97,6 +97,26 @@ pub const STORY: &[Step] = &[
     ),
     step(
         PROVIDER,
+        "backend update pool --algorithm source_hash --health-check http/up --interval 2",
+        Prints(&[
+            ("/algorithm", "source_hash"),
+            ("/health_check/timeout", "2"),
+            ("/members/0/state", "checking"),
+        ]),
+    ),
+    step(PROVIDER, "backend member add pool 192.168.24.9:0", Prints(&[("/members/1/port", "0")])),
+    step(PROVIDER, "backend member drain pool 192.168.24.9:0", Prints(&[("/members/1/state", "draining")])),
+    step(PROVIDER, "backend member set-weight pool 192.168.24.9:0 7", Prints(&[("/members/1/weight", "7")])),
+    step(
+        PROVIDER,
+        "backend member activate pool 192.168.24.9:0",
+        Prints(&[("/members/1/state", "checking")]),
+    ),
+    step(PROVIDER, "backend member remove pool 192.168.24.9:0", Prints(&[("/members/0/port", "8080")])),
+    step(PROVIDER, "backend member remove pool 192.168.24.7:8080", Refused("EndPoint.")),
+    step(PROVIDER, "backend update pool --health-check none", Prints(&[("/members/0/state", "active")])),
+    step(
+        PROVIDER,
         "backend create spare --vpc servers --type vm --address 192.168.24.8",
         Prints(&[("/type", "VM")]),
     ),

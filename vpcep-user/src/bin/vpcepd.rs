@@ -110,10 +110,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
-    let checks = {
-        let (controller, datapath, stop) = (Arc::clone(&controller), Arc::clone(&datapath), stopped.clone());
-        tokio::task::spawn_blocking(move || health::run(controller, datapath, &stop))
-    };
+    let checks = tokio::spawn(health::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
     let app = |door| {
         api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
     };

@@ -72,6 +72,49 @@ async fn commands_send_what_was_typed_in_the_words_of_the_api() {
                 "members": [{"address": "10.0.0.7", "port": 80, "weight": 5}]}}),
         ),
         (
+            format!(
+                "backend create web --vpc {ID} --type lb --address 10.0.0.9 --member 10.0.0.7:80 \
+                 --algorithm source_hash --health-check http:8080/up --expect 200 --interval 2 \
+                 --check-timeout 1 --healthy 1 --unhealthy 2"
+            ),
+            &[backend],
+            "POST /v1/-/backends",
+            json!({"backend": {"name": "web", "vpc_id": ID, "type": "LB", "address": "10.0.0.9",
+                "members": [{"address": "10.0.0.7", "port": 80, "weight": 1}], "algorithm": "source_hash",
+                "health_check": {"protocol": "http", "port": 8080, "path": "/up", "expected_codes": "200",
+                    "interval": 2, "timeout": 1, "healthy_threshold": 1, "unhealthy_threshold": 2}}}),
+        ),
+        (
+            format!("backend update {ID} --health-check none --name pool"),
+            &[backend],
+            "PUT /v1/-/backends/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d",
+            json!({"backend": {"name": "pool", "health_check": null}}),
+        ),
+        (
+            format!("backend member add {ID} 10.0.0.7:0,weight=3"),
+            &[backend],
+            "POST /v1/-/backends/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d/members",
+            json!({"member": {"address": "10.0.0.7", "port": 0, "weight": 3}}),
+        ),
+        (
+            format!("backend member drain {ID} 10.0.0.7:80"),
+            &[backend],
+            "PUT /v1/-/backends/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d/members/10.0.0.7%3A80",
+            json!({"member": {"draining": true}}),
+        ),
+        (
+            format!("backend member activate {ID} 10.0.0.7:80"),
+            &[backend],
+            "PUT /v1/-/backends/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d/members/10.0.0.7%3A80",
+            json!({"member": {"draining": false}}),
+        ),
+        (
+            format!("backend member set-weight {ID} 10.0.0.7:80 9"),
+            &[backend],
+            "PUT /v1/-/backends/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d/members/10.0.0.7%3A80",
+            json!({"member": {"weight": 9}}),
+        ),
+        (
             format!("service create --vpc {ID} --backend {ID} --port 80:8080 --name shop --approval off"),
             &[backend, service],
             "POST /v1/-/vpc-endpoint-services",

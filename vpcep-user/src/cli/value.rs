@@ -72,7 +72,7 @@ pub fn time(text: &str) -> Result<Timestamp, ValueError> {
 }
 
 /// Reads digits only: no sign, which `str::parse` would take.
-fn decimal<N: FromStr>(text: &str) -> Option<N> {
+pub fn decimal<N: FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 

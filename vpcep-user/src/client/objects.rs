@@ -133,6 +133,8 @@ pub struct BackendMember {
     pub port: u16,
     /// Its share, 1..=100.
     pub weight: u8,
+    /// Whether it gets new connections: `active`, `checking`, `draining` or `down`.
+    pub state: String,
 }
 
 /// An endpoint service, as its owner sees it.

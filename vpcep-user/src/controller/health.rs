@@ -52,6 +52,12 @@ impl From<BTreeMap<Checked, MemberHealth>> for Health {
 }
 
 impl Health {
+    /// What is known of a member, whether it is still to be checked or not.
+    #[must_use]
+    pub fn last_known(&self, member: Checked) -> Option<&MemberHealth> {
+        self.0.get(&member)
+    }
+
     /// The health of a member, if it is checked.
     #[must_use]
     pub fn of(&self, backend: &Backend, member: Member) -> Option<&MemberHealth> {

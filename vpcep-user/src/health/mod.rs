@@ -33,6 +33,8 @@ use prober::{Job, Prober};
 /// How soon the thread notices that it is to end, or that the model has changed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
+/// How soon checks go on after an unexpected end.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// How soon a check is tried again for which there was no room.
 const FULL: Duration = Duration::from_millis(50);
 /// How soon one that could not be made, at most.
@@ -105,8 +107,21 @@ struct Checks {
     probers: BTreeMap<Place, Prober>,
 }
 
-/// Checks members until `stop` turns true or its sender is gone. Blocks.
-pub fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, stop: &watch::Receiver<bool>) {
+/// Checks members until `stop` turns true or its sender is gone.
+pub async fn run(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let (of_task, plane, stopped) = (Arc::clone(&controller), Arc::clone(&datapath), stop.clone());
+        let task = tokio::task::spawn_blocking(move || check(of_task, plane, &stopped));
+        let Err(failed) = task.await else { return };
+        error!(error = %Chain(&failed), "health checks came to an unexpected end and start again");
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(RESTART_AFTER) => {}
+        }
+    }
+}
+
+fn check(controller: Arc<Controller>, datapath: Arc<dyn Datapath>, stop: &watch::Receiver<bool>) {
     let mut changes = controller.watch();
     changes.mark_changed();
     let mut checks = Checks { controller, datapath, watched: BTreeMap::new(), probers: BTreeMap::new() };
@@ -127,11 +142,12 @@ impl Checks {
     /// another check: a member that is down is not to get connections until it answers.
     fn follow(&mut self, targets: BTreeMap<Checked, Target>) {
         self.watched.retain(|member, _| targets.contains_key(member));
-        let now = Instant::now();
+        let (now, known) = (Instant::now(), self.controller.health());
+        let health = |member| known.last_known(member).cloned();
         for (member, target) in targets {
             let watched = self.watched.entry(member).or_insert_with(|| Watched {
                 target: target.clone(),
-                health: MemberHealth::unknown(Timestamp::now()),
+                health: health(member).unwrap_or_else(|| MemberHealth::unknown(Timestamp::now())),
                 due: now,
                 waiting: None,
                 is_running: false,

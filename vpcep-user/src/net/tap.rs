@@ -181,11 +181,10 @@ fn filter(vlan: u16, address: Ipv4Addr, first_port: u16) -> Vec<libc::sock_filte
     ];
     let last = steps.len() - 1;
     let link = |(i, (mut step, is_condition)): (usize, (libc::sock_filter, bool))| {
-        let refuse = (last - i - 1) as u8;
-        match (is_condition, u32::from(step.code) == IF_SET) {
-            (true, true) => step.jt = refuse,
-            (true, false) => step.jf = refuse,
-            (false, _) => {}
+        if is_condition {
+            let refuse = (last - i - 1) as u8;
+            let way = if u32::from(step.code) == IF_SET { &mut step.jt } else { &mut step.jf };
+            *way = refuse;
         }
         step
     };

@@ -1,16 +1,21 @@
 //! `vpcep backend`: what really serves behind an endpoint service.
 
+mod health;
+mod member;
+
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
-use super::UsageError;
-use super::output::{Answer, Column};
-use super::resolve::{find, id_of};
-use super::value::{Member, Reference, name};
-use super::vpc;
+use self::health::BalancingArgs;
+use crate::cli::UsageError;
+use crate::cli::output::{Answer, Column};
+use crate::cli::resolve::{find, id_of};
+use crate::cli::value::{Member, Reference, name};
+use crate::cli::vpc;
 use crate::client::{Backend, BackendMember, Client, Vpc};
 use crate::model::Name;
 
@@ -23,6 +28,7 @@ pub enum Command {
     ///   vpcep backend create web --vpc net2 --type vm --address 192.168.24.7
     ///   vpcep backend create pool --vpc net2 --type lb --address 192.168.24.100
     ///     --member 192.168.24.7:8080 --member 192.168.24.8:8080,weight=2
+    ///     --health-check http:8080/healthz --interval 5
     #[command(verbatim_doc_comment)]
     Create(CreateArgs),
     /// Show all backends, or those of one VPC
@@ -37,6 +43,15 @@ pub enum Command {
         #[command(flatten)]
         of: vpc::Filter,
     },
+    /// Change a backend: its name, or how a load balancer chooses and checks its members
+    ///
+    /// A health check is given as a whole: what is not, has its default.
+    ///
+    /// Example: vpcep backend update pool --health-check tcp --unhealthy 2
+    Update(UpdateArgs),
+    /// Members of a load balancer: add, remove, drain, activate, set-weight
+    #[command(subcommand)]
+    Member(member::Command),
     /// Delete a backend that no service uses
     Delete {
         /// Name or id
@@ -65,6 +80,22 @@ pub struct CreateArgs {
     /// 100 (default 1) is its share of new connections. Without members connections go to --address
     #[arg(long = "member", value_name = "IP:PORT[,weight=N]")]
     members: Vec<Member>,
+    #[command(flatten)]
+    balancing: BalancingArgs,
+}
+
+/// Arguments of `backend update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// Name or id
+    backend: Reference,
+    #[command(flatten)]
+    of: vpc::Filter,
+    /// Its new name: 1 to 64 of letters, digits, '_', '-' and '.'
+    #[arg(long, value_parser = name)]
+    name: Option<Name>,
+    #[command(flatten)]
+    balancing: BalancingArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -80,16 +111,6 @@ enum ServerType {
     Lb,
 }
 
-#[derive(Serialize)]
-struct NewBackend {
-    name: String,
-    vpc_id: String,
-    #[serde(rename = "type")]
-    server_type: ServerType,
-    address: Ipv4Addr,
-    members: Vec<Member>,
-}
-
 const COLUMNS: &[Column<Backend>] = &[
     Column::whole("ID", |backend| backend.id.clone()),
     Column::text("NAME", |backend| backend.name.clone()),
@@ -100,9 +121,10 @@ const COLUMNS: &[Column<Backend>] = &[
 ];
 
 fn members_text(members: &[BackendMember]) -> String {
-    let texts = members.iter().map(|BackendMember { address, port, weight }| match weight {
-        1 => format!("{address}:{port}"),
-        _ => format!("{address}:{port},weight={weight}"),
+    let texts = members.iter().map(|BackendMember { address, port, weight, state }| {
+        let weight = if *weight == 1 { String::new() } else { format!(",weight={weight}") };
+        let state = if state == "active" { String::new() } else { format!(" ({state})") };
+        format!("{address}:{port}{weight}{state}")
     });
     let texts: Vec<String> = texts.collect();
     if texts.is_empty() { "-".to_owned() } else { texts.join(" ") }
@@ -120,6 +142,20 @@ impl Command {
                     reason: "only a load balancer has members: give --type lb, or the one server as --address",
                 })
             }
+            Self::Create(CreateArgs { server_type, balancing, .. })
+                if *server_type != ServerType::Lb && !balancing.is_empty() =>
+            {
+                Err(UsageError {
+                    argument: "--algorithm, --health-check",
+                    reason: "only a load balancer has members: give --type lb",
+                })
+            }
+            Self::Update(UpdateArgs { name: None, balancing, .. }) if balancing.is_empty() => {
+                Err(UsageError {
+                    argument: "--name, --algorithm, --health-check",
+                    reason: "give one at least",
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -128,6 +164,8 @@ impl Command {
     pub async fn run(self, client: &Client) -> Result<Answer> {
         match self {
             Self::Create(args) => args.run(client).await,
+            Self::Update(args) => args.run(client).await,
+            Self::Member(command) => command.run(client).await,
             Self::List { of } => {
                 let filters = of.resolve(client).await?;
                 let backends = client.list(&filters.pairs()).await.context("cannot list backends")?;
@@ -150,10 +188,34 @@ impl Command {
 
 impl CreateArgs {
     async fn run(self, client: &Client) -> Result<Answer> {
-        let Self { name, vpc, server_type, address, members } = self;
+        let Self { name, vpc, server_type, address, members, balancing } = self;
         let vpc_id = id_of::<Vpc>(client, &vpc, &[]).await?;
-        let body = NewBackend { name: name.to_string(), vpc_id, server_type, address, members };
+        let fields = [
+            ("name", json!(name.as_str())),
+            ("vpc_id", json!(vpc_id)),
+            ("type", json!(server_type)),
+            ("address", json!(address)),
+            ("members", json!(members)),
+        ];
+        let mut body: Map<String, Value> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        balancing.write_into(&mut body);
         let backend = client.create::<Backend>(&body).await;
         Ok(Answer::object(backend.context("cannot create the backend")?))
+    }
+}
+
+impl UpdateArgs {
+    async fn run(self, client: &Client) -> Result<Answer> {
+        let Self { backend, of, name, balancing } = self;
+        let filters = of.resolve(client).await?;
+        let id = id_of::<Backend>(client, &backend, &filters.pairs()).await?;
+        let mut body = Map::new();
+        if let Some(name) = name {
+            body.insert("name".into(), json!(name.as_str()));
+        }
+        balancing.write_into(&mut body);
+        let updated = client.update::<Backend>(&id, &json!({ "backend": body })).await;
+        Ok(Answer::object(updated.with_context(|| format!("cannot change backend {backend}"))?))
     }
 }
