@@ -87,6 +87,8 @@ pub struct Status {
     datapath: PlaneStatus,
     /// How the data plane follows the model.
     reconcile: ReconcileStatus,
+    /// What health checks have found.
+    health: HealthCounts,
     /// Every drop on this host by reason; null when the data plane cannot be read.
     drops: Option<BTreeMap<String, u64>>,
 }
@@ -131,6 +133,15 @@ impl Counts {
             attachments: state.attachments.len(),
         }
     }
+}
+
+/// What health checks have found.
+#[derive(Serialize, JsonSchema)]
+struct HealthCounts {
+    /// Members of load balancers that are checked.
+    members: usize,
+    /// Those of them that are down.
+    down: usize,
 }
 
 /// How the data plane follows the model.
@@ -223,6 +234,7 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Stat
             (ids, state.region.as_str().to_owned(), state.revision, Counts::new(state))
         });
         let (datapath, drops) = datapath(app, &ids);
+        let (members, down) = app.controller.health().counts();
         Ok(Json(Status {
             version: env!("CARGO_PKG_VERSION"),
             region,
@@ -239,6 +251,7 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Stat
             counts,
             datapath,
             reconcile: ReconcileStatus::new(app.controller.passes()),
+            health: HealthCounts { members, down },
             drops,
         }))
     })

@@ -190,3 +190,75 @@ fn filter(vlan: u16, address: Ipv4Addr, first_port: u16) -> Vec<libc::sock_filte
     };
     steps.into_iter().enumerate().map(link).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    /// What the kernel would do with a packet of this Ethernet type and VLAN
+    /// (Documentation/networking/filter.rst), as far as these filters go.
+    fn accepts(filter: &[libc::sock_filter], packet: &[u8], protocol: u16, vlan: u16) -> bool {
+        let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
+        let bytes = |from: u32, len: usize| {
+            let from = from as usize;
+            packet[from..from + len].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+        };
+        loop {
+            let step = filter[at];
+            at += 1;
+            let mut jump = |holds: bool| at += usize::from(if holds { step.jt } else { step.jf });
+            match (step.code, step.k as i32) {
+                (0x20, -0x1000) => a = protocol.into(),
+                (0x20, -0xfd4) => a = vlan.into(),
+                (0x20, _) => a = bytes(step.k, 4),
+                (0x28, _) => a = bytes(step.k, 2),
+                (0x30, _) => a = bytes(step.k, 1),
+                (0x48, _) => a = bytes(x + step.k, 2),
+                (0xb1, _) => x = 4 * (bytes(step.k, 1) & 0xf),
+                (0x54, _) => a &= step.k,
+                (0x15, _) => jump(a == step.k),
+                (0x35, _) => jump(a >= step.k),
+                (0x45, _) => jump(a & step.k != 0),
+                (0x06, _) => return step.k != 0,
+                other => panic!("{other:?} is no step of these filters"),
+            }
+        }
+    }
+
+    /// A packet to a port, with options in the IP header or without.
+    fn packet(protocol: u8, fragment: u16, to: Ipv4Addr, port: u16, options: usize) -> Vec<u8> {
+        let mut packet = vec![0; 20 + options + 20];
+        packet[0] = 0x45 + (options / 4) as u8;
+        packet[6..8].copy_from_slice(&fragment.to_be_bytes());
+        packet[9] = protocol;
+        packet[16..20].copy_from_slice(&to.octets());
+        let tcp = 20 + options;
+        packet[tcp + 2..tcp + 4].copy_from_slice(&port.to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn only_what_comes_to_the_ports_of_the_address_gets_in() {
+        const FROM: u16 = 61_000;
+        const DONT_FRAGMENT: u16 = 0x4000;
+        let other = Ipv4Addr::new(10, 0, 0, 2);
+        for (name, packet, ethertype, vlan, want) in [
+            ("first port", packet(6, DONT_FRAGMENT, OWN, FROM, 0), ETH_P_IP, 7, true),
+            ("last port, options", packet(6, 0, OWN, u16::MAX, 8), ETH_P_IP, 7, true),
+            ("priority in the tag", packet(6, 0, OWN, FROM, 0), ETH_P_IP, 0x6007, true),
+            ("port below", packet(6, 0, OWN, FROM - 1, 0), ETH_P_IP, 7, false),
+            ("another address", packet(6, 0, other, FROM, 0), ETH_P_IP, 7, false),
+            ("another VLAN", packet(6, 0, OWN, FROM, 0), ETH_P_IP, 8, false),
+            ("no VLAN", packet(6, 0, OWN, FROM, 0), ETH_P_IP, 0, false),
+            ("UDP", packet(17, 0, OWN, FROM, 0), ETH_P_IP, 7, false),
+            ("ARP", packet(6, 0, OWN, FROM, 0), 0x0806, 7, false),
+            ("first fragment", packet(6, 0x2000, OWN, FROM, 0), ETH_P_IP, 7, false),
+            ("last fragment", packet(6, 8, OWN, FROM, 0), ETH_P_IP, 7, false),
+        ] {
+            assert_eq!(accepts(&filter(7, OWN, FROM), &packet, ethertype, vlan), want, "{name}");
+        }
+        assert!(accepts(&filter(0, OWN, FROM), &packet(6, 0, OWN, FROM, 0), ETH_P_IP, 0), "untagged");
+    }
+}
