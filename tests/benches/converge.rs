@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use vpcep::datapath::bpf::BpfDatapath;
 use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, Timeouts};
-use vpcep::model::{AttachmentId, EndpointId};
+use vpcep::model::{Algorithm, AttachmentId, BackendId, EndpointId};
 use vpcep::reconcile::desired::{
     AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort,
-    Refusal,
+    Refusal, Servers,
 };
 use vpcep_tests::world::Network;
 use vpcep_tests::{Mode, World};
@@ -81,6 +82,13 @@ fn desired(interface: &str) -> Desired {
         next_hop: None,
         mode: AttachMode::Auto,
     };
+    let backend = |n: u32| {
+        let address = Ipv4Addr::from(0x0a00_000a + n);
+        let members = vec![DesiredBackend { address, port: None, weight: 1, takes_connections: true }];
+        let (id, algorithm) = (BackendId::from_u128(u128::from(n) + 1), Algorithm::RoundRobin);
+        Arc::new(Servers { id, algorithm, members })
+    };
+    let servers: Vec<_> = (0..100).map(backend).collect();
     let endpoint = |n: u32| DesiredEndpoint {
         vpc: 1,
         address: Some(Ipv4Addr::from(0x0a00_4000 + n)),
@@ -88,11 +96,7 @@ fn desired(interface: &str) -> Desired {
         accepted: true,
         ports: vec![DesiredPort { protocol: 6, client_port: 80, server_port: 8080 }],
         provider_vpc: 1,
-        backends: vec![DesiredBackend {
-            address: Ipv4Addr::from(0x0a00_000a + n % 100),
-            port: None,
-            weight: 1,
-        }],
+        servers: Some(Arc::clone(&servers[(n % 100) as usize])),
         whitelist: None,
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,

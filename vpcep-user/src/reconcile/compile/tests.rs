@@ -369,10 +369,7 @@ fn a_ring_is_there_before_the_policy_that_leads_to_it_and_goes_after() {
         actions.iter().filter_map(name).collect()
     };
     pass(&mut tables, &wanted, &Busy::default());
-    let lone = std::mem::replace(
-        &mut wanted.endpoints.get_mut(&id(1)).unwrap().servers,
-        Some(servers(7, &[11, 12])),
-    );
+    let lone = wanted.endpoints.get_mut(&id(1)).unwrap().servers.replace(servers(7, &[11, 12]));
     let several = pass(&mut tables, &wanted, &Busy::default());
     assert_eq!(order(&several), ["backend", "backend", "ring", "policy", "backend"]);
     wanted.endpoints.get_mut(&id(1)).unwrap().servers = lone;
