@@ -74,9 +74,9 @@ pub struct BalancingArgs {
     /// How a load balancer chooses a member: in turn (the default), or by the client's address
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
-    /// How it finds out which members serve: tcp[:PORT], http[:PORT][/PATH] or none. The port is
-    /// that of the member, or else the service's, when none is given
-    #[arg(long, value_name = "CHECK")]
+    /// How it finds out which members serve. The port is that of the member, or else the
+    /// service's, when none is given
+    #[arg(long, value_name = "tcp[:PORT]|http[:PORT][/PATH]|none")]
     health_check: Option<HealthCheck>,
     /// Status codes that mean health, such as 200,300-399 (default 200-399)
     #[arg(long, value_name = "CODES", requires = "health_check")]
