@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use vpcep::datapath::bpf::BpfDatapath;
-use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, Timeouts};
+use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, EventSettings, Timeouts};
 use vpcep::model::{Algorithm, AttachmentId, BackendId, EndpointId};
 use vpcep::reconcile::desired::{
     AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort,
@@ -67,6 +67,7 @@ fn settings(bpffs: &std::path::Path) -> Result<DatapathSettings> {
         max_sessions: 1 << 18,
         bpffs: bpffs.to_owned(),
         no_echo: false,
+        events: EventSettings::default(),
         timeouts: Timeouts::default(),
     })
 }

@@ -126,6 +126,11 @@ impl DropReason {
     /// Room for reasons in [`Traffic::drops`]; a power of two, so that an index
     /// can be masked.
     pub const SLOTS: usize = 32;
+
+    /// The reason of this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| *reason as u32 == u32::from(number))
+    }
 }
 
 const _: () = assert!(DropReason::ALL.len() <= DropReason::SLOTS);

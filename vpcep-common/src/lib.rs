@@ -10,6 +10,7 @@
 //! | [`ring`] | how connections spread over the members of a load balancer |
 //! | [`route`] | destinations that gateway-type endpoints lead to |
 //! | [`session`], [`tcp`], [`snat`] | the session slot, TCP tracking, source ports and allocation |
+//! | [`volume`], [`event`] | bytes of a session; what is reported of sessions |
 //! | [`index`] | buckets that lead from a flow to its slot |
 //! | [`hash`], [`csum`] | keyed hash (SipHash), Internet checksum (RFC 1071, RFC 1624) |
 //! | [`counter`], [`meter`] | per-endpoint counters and drop reasons; rates |
@@ -25,6 +26,7 @@ pub mod be;
 pub mod counter;
 pub mod csum;
 pub mod endpoint;
+pub mod event;
 pub mod hash;
 pub mod index;
 pub mod limits;
@@ -38,6 +40,7 @@ pub mod session;
 pub mod settings;
 pub mod snat;
 pub mod tcp;
+pub mod volume;
 
 /// Version of the map layout. It is part of the pin directory's name, so that a
 /// vpcepd never opens maps of another layout, and of [`settings::Settings`], so

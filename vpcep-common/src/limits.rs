@@ -33,6 +33,8 @@ pub const MAX_RINGS: u32 = 2_000;
 /// First of the gateway's own ports that health checks use in the VPCs; they go up
 /// to 65535. Linux keeps below it on its own (`net.ipv4.ip_local_port_range`).
 pub const FIRST_PROBE_PORT: u16 = 61_000;
+/// Default size of the ring buffer of events, bytes (settable; a power of two).
+pub const DEFAULT_EVENT_RING: u32 = 1 << 20;
 
 /// What the reaper leaves in `REAP_LIST`, above the slot number it took.
 pub mod reaped {

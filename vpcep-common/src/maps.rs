@@ -38,9 +38,13 @@ pub const TRAFFIC: &str = "TRAFFIC";
 pub const SETTINGS: &str = "SETTINGS";
 /// Array of slot numbers (`u64`) for the reaper, mmapable.
 pub const REAP_LIST: &str = "REAP_LIST";
+/// Ring buffer of [`crate::event::Event`].
+pub const EVENTS: &str = "EVENTS";
+/// Per-CPU array of [`crate::event::Budget`] by [`crate::event::Kind`].
+pub const EVENT_BUDGETS: &str = "EVENT_BUDGETS";
 
 /// Every map, in the order `vpcep status` lists them.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 21] = [
     SLOTS,
     INDEX,
     ENDPOINTS,
@@ -60,6 +64,8 @@ pub const ALL: [&str; 19] = [
     TRAFFIC,
     SETTINGS,
     REAP_LIST,
+    EVENTS,
+    EVENT_BUDGETS,
 ];
 
 const _: () = {

@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use crate::{acl, attachment, be, counter, endpoint, index, ring, route, session, settings};
+use crate::{acl, attachment, be, counter, endpoint, event, index, ring, route, session, settings};
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -27,6 +27,7 @@ pod!(
     endpoint::EndpointKey,
     endpoint::EndpointValue,
     endpoint::Policy,
+    event::Budget,
     index::Bucket,
     ring::Ring,
     route::Route,
@@ -37,3 +38,12 @@ pod!(
     session::Slot,
     settings::Settings,
 );
+
+impl event::Event {
+    /// Reads what the programs have put into the ring; `None` for another length.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; size_of::<Self>()] = bytes.try_into().ok()?;
+        // SAFETY: as many bytes as an event has, and any bytes are one (only integers).
+        Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+    }
+}

@@ -19,12 +19,13 @@
 //!
 //! Clearing `COUNTED` obliges the clearer to lower the endpoint's counter, once.
 //! The other fields belong to the claimer until LIVE; then only `last_seen`,
-//! `generation`, `attachment`, `client_mac` and `left_to_tc` change, by plain stores. A reader
+//! `generation`, `attachment`, `client_mac`, `left_to_tc` and the bytes change, by plain stores. A reader
 //! reads `word`, compares the key, and reads `word` again: equal words mean that
 //! the fields belong together, because every claim raises the incarnation.
 
 use crate::be::{Be16, Be32};
 use crate::tcp;
+use crate::volume::Volume;
 
 /// Nanoseconds per tick as a shift: 2^28 ns is about 0.27 s. A power of two,
 /// since BPF has no cheap 64-bit division; 32 bits of ticks last 36 years.
@@ -116,7 +117,11 @@ pub struct Slot {
     /// [`left_to_tc`]: sides whose packets XDP leaves alone.
     pub left_to_tc: u8,
     /// Zero; room for per-session rewriting state.
-    pub reserved: [u8; 10],
+    pub reserved: [u8; 2],
+    /// Bytes towards the backend, counted while events are reported.
+    pub bytes_out: Volume,
+    /// Bytes back to the client, likewise.
+    pub bytes_in: Volume,
 }
 const _: () = assert!(size_of::<Slot>() == 64);
 
@@ -164,10 +169,10 @@ pub enum Use {
 /// The state word of a slot.
 ///
 /// ```text
-///  63        40 39       16 15  11   10     9    8   7   4 3   0
-/// ┌────────────┬───────────┬──────┬──────┬────┬─────┬─────┬─────┐
-/// │incarnation │ endpoint  │ zero │ half │told│count│ TCP │ use │
-/// └────────────┴───────────┴──────┴──────┴────┴─────┴─────┴─────┘
+///  63        40 39       16 15  12  11    10     9    8   7   4 3   0
+/// ┌────────────┬───────────┬──────┬─────┬──────┬────┬─────┬─────┬─────┐
+/// │incarnation │ endpoint  │ zero │refus│ half │told│count│ TCP │ use │
+/// └────────────┴───────────┴──────┴─────┴──────┴────┴─────┴─────┴─────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(pub u64);
@@ -181,6 +186,8 @@ impl Word {
     pub const HALF_OPEN: u64 = 1 << 10;
     /// The counts that a session may be in.
     pub const COUNTS: u64 = Self::COUNTED | Self::HALF_OPEN;
+    /// The backend refused the connection.
+    pub const REFUSED: u64 = 1 << 11;
     const INCARNATION_SHIFT: u32 = 40;
 
     /// What the slot is used for; `None` for a value that is never written.
@@ -225,6 +232,12 @@ impl Word {
         self.0 & Self::TOLD != 0
     }
 
+    /// Whether the backend refused the connection.
+    #[inline(always)]
+    pub const fn is_refused(self) -> bool {
+        self.0 & Self::REFUSED != 0
+    }
+
     /// State of the TCP connection.
     #[inline(always)]
     pub const fn tcp(self) -> tcp::State {
@@ -259,13 +272,15 @@ impl Word {
     }
 
     /// The same with another TCP state. A session that is over is not counted, and one
-    /// whose handshake came to an end is not half open.
+    /// whose handshake came to an end is not half open. One that is over before the
+    /// backend has answered its SYN was refused.
     #[inline(always)]
     pub const fn with_tcp(self, tcp: tcp::State) -> Self {
         let word = (self.0 & !0xf0) | (tcp as u64) << 4;
-        match tcp {
-            tcp::State::SynSent | tcp::State::SynReceived => Self(word),
-            tcp::State::TimeWait => Self(word & !(Self::COUNTED | Self::HALF_OPEN)),
+        match (self.tcp(), tcp) {
+            (_, tcp::State::SynSent | tcp::State::SynReceived) => Self(word),
+            (tcp::State::SynSent, tcp::State::TimeWait) => Self(word & !Self::COUNTS | Self::REFUSED),
+            (_, tcp::State::TimeWait) => Self(word & !Self::COUNTS),
             _ => Self(word & !Self::HALF_OPEN),
         }
     }

@@ -25,6 +25,10 @@ pub struct Settings {
     /// Ticks that an unfinished handshake has at an endpoint that is crowded
     /// ([`crate::counter::Connections::is_crowded`]).
     pub handshake_crowded: u32,
+    /// Most events of one kind that one CPU reports in a second, about.
+    pub event_rate: u32,
+    /// Tick since when all bytes of sessions are counted, if they are.
+    pub events_since: u32,
     /// Zero.
     pub pad: u32,
     /// Identity of the store whose state the maps follow.
@@ -32,12 +36,14 @@ pub struct Settings {
     /// Ticks of idleness after which a session ends, by TCP state.
     pub idle: [u32; tcp::State::COUNT],
 }
-const _: () = assert!(size_of::<Settings>() == 128);
+const _: () = assert!(size_of::<Settings>() == 136);
 
 /// Bits of [`Settings::flags`].
 pub mod settings_flags {
     /// Echo requests to endpoints are dropped.
     pub const NO_ECHO: u32 = 1 << 0;
+    /// Somebody reads events: they are reported, and bytes of sessions counted.
+    pub const EVENTS: u32 = 1 << 1;
 }
 
 impl Settings {

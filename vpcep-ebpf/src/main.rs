@@ -20,6 +20,7 @@ mod arp;
 mod atomic;
 mod counters;
 mod endpoint;
+mod events;
 mod icmp;
 mod index;
 mod maps;

@@ -3,12 +3,13 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf};
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
+use vpcep_common::event::{Budget, Kind};
 use vpcep_common::index::{self, Bucket};
 use vpcep_common::limits;
 use vpcep_common::ring::Ring;
@@ -58,3 +59,7 @@ pub static TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(limits:
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_RDONLY_PROG);
 #[map]
 pub static REAP_LIST: Array<u64> = Array::with_max_entries(limits::REAP_BATCH, BPF_F_MMAPABLE);
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::DEFAULT_EVENT_RING, 0);
+#[map]
+pub static EVENT_BUDGETS: PerCpuArray<Budget> = PerCpuArray::with_max_entries(Kind::COUNT, 0);

@@ -103,6 +103,7 @@ pub fn forward_new<P: Packet>(
         counts: if is_half_open { Word::COUNTS } else { Word::COUNTED },
     };
     let session = open(scene, flow, &policy, &opening, over)?;
+    session.count(scene.settings, Side::Client, headers.ip_len);
     Ok(towards_backend(scene, &session, mac, out))
 }
 
@@ -136,7 +137,7 @@ fn open(
         NO_SLOT => None,
         number => {
             let session = session::of_flow_in(number, flow).filter(|session| session.word.tcp().is_over());
-            let claim = session.and_then(|session| session.recycle(policy.endpoint));
+            let claim = session.and_then(|session| session.recycle(scene.settings, policy.endpoint));
             Some(claim.ok_or_else(|| refuse(DropReason::Contended))?)
         }
     };

@@ -29,7 +29,7 @@ use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{counters, icmp, index, meter, neighbour, open, reset};
+use crate::{counters, events, icmp, index, meter, neighbour, open, reset};
 
 /// First multicast address (RFC 5771); broadcast is above.
 const MULTICAST: u32 = 0xe000_0000;
@@ -95,6 +95,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
         Decision::Refuse(refusal) => refuse(packet, &scene, &headers, refusal),
         Decision::CutOff { to, out, refusal } => {
             counters::dropped(refusal.endpoint, refusal.reason);
+            events::refused(settings, attachment.vpc, &headers, &refusal);
             if !reset::onward(packet, &headers, &to) {
                 return Verdict::Drop;
             }
@@ -203,6 +204,7 @@ fn forward_known<P: Packet>(
     }
     follow_client(session, scene, headers);
     session.track(Side::Client, headers.flags, scene.now);
+    session.count(scene.settings, Side::Client, headers.ip_len);
     Ok(towards_backend(scene, session, mac, out))
 }
 
@@ -340,6 +342,7 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));
     }
     session.track(Side::Backend, headers.flags, scene.now);
+    session.count(scene.settings, Side::Backend, headers.ip_len);
     Ok(Decision::Forward { to, out, endpoint, sender: Side::Backend })
 }
 
@@ -368,12 +371,14 @@ fn ipv6(attachment: &Attachment) -> Verdict {
 /// Drops a packet, and answers it by a reset where the refusal says so.
 #[inline(always)]
 fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: Refusal) -> Verdict {
-    if !refusal.reset {
-        return drop(refusal);
-    }
     // A hook that cannot answer here leaves it to the one that can.
-    if !packet.can_leave(scene.attachment, scene.attachment) {
+    if refusal.reset && !packet.can_leave(scene.attachment, scene.attachment) {
         return Verdict::Pass;
+    }
+    events::refused(scene.settings, scene.attachment.vpc, headers, &refusal);
+    let verdict = drop(refusal);
+    if !refusal.reset {
+        return verdict;
     }
     let to = Rewrite {
         source_mac: scene.attachment.mac,
@@ -383,7 +388,6 @@ fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: 
         destination: headers.source,
         destination_port: headers.source_port,
     };
-    let verdict = drop(refusal);
     if !reset::reply(packet, headers, &to) {
         return verdict;
     }

@@ -14,7 +14,7 @@ use vpcep_common::session::{TICK_SHIFT, Use, Word};
 use vpcep_common::settings::Settings;
 
 use crate::maps::{CONNECTIONS, REAP_LIST, SETTINGS};
-use crate::{atomic, endpoint, index, session};
+use crate::{atomic, endpoint, events, index, session};
 
 /// Goes through the list, and leaves above each slot number what
 /// became of it (`vpcep_common::limits::reaped`). Numbers in registers instead,
@@ -26,7 +26,7 @@ pub fn run(context: &RawTracePointContext) {
     // The coarse clock of the packet path is not offered to tracepoints; it lags
     // this one by a few milliseconds at most.
     // SAFETY: a helper without arguments.
-    let now = (unsafe { bpf_ktime_get_ns() } >> TICK_SHIFT) as u32;
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     for i in 0..REAP_BATCH {
         if u64::from(i) >= count {
             break;
@@ -34,7 +34,7 @@ pub fn run(context: &RawTracePointContext) {
         let Some(entry) = REAP_LIST.get_ptr_mut(i) else { break };
         // SAFETY: a pointer into the map; only one reaper runs at a time.
         let number = unsafe { *entry } as u32;
-        let result = reap(settings, number, now);
+        let result = reap(settings, number, now_ns);
         // SAFETY: as above.
         unsafe { *entry = reaped::entry(number, result) };
     }
@@ -42,7 +42,8 @@ pub fn run(context: &RawTracePointContext) {
 
 /// Frees one slot if its session is idle.
 #[inline(always)]
-fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
+fn reap(settings: &Settings, number: u32, now_ns: u64) -> u64 {
+    let now = (now_ns >> TICK_SHIFT) as u32;
     let Some(session) = session::in_slot(number) else { return reaped::KEPT };
     // SAFETY: a pointer into the map.
     let silence = now.wrapping_sub(unsafe { (*session.slot).last_seen });
@@ -55,6 +56,7 @@ fn reap(settings: &Settings, number: u32, now: u32) -> u64 {
     if !unsafe { atomic::compare_and_swap(&raw mut (*session.slot).word, session.word.0, word.0) } {
         return reaped::KEPT;
     }
+    events::closed(settings, &session, accepted, now_ns);
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
     let was_indexed = index::leave(settings, &flow, number);

@@ -1,16 +1,18 @@
 //! Sessions: find, open, track, end. The rules of who may write what are in
 //! `vpcep_common::session`.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::counter::{Connections, DropReason};
 use vpcep_common::meter::CONNECTION_BURST;
 use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, Use, Word};
 use vpcep_common::settings::Settings;
 use vpcep_common::tcp::{Side, State};
+use vpcep_common::volume::Volume;
 
 use crate::atomic;
 use crate::endpoint::Policy;
+use crate::events;
 use crate::index;
 use crate::maps::{CONNECTIONS, SLOTS};
 use crate::meter;
@@ -24,8 +26,7 @@ const RAISE_RETRIES: u32 = 12;
 /// Now, in ticks of the coarse monotonic clock.
 #[inline(always)]
 pub fn now() -> u32 {
-    // SAFETY: a helper without arguments.
-    (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32
+    (events::now_ns() >> TICK_SHIFT) as u32
 }
 
 /// A live session, as it was at one moment.
@@ -117,6 +118,23 @@ impl Session {
         }
     }
 
+    /// Counts the IP bytes of a packet of one side, if anybody is going to be told.
+    #[inline(always)]
+    pub fn count(&self, settings: &Settings, sender: Side, bytes: u16) {
+        if !events::are_read(settings) {
+            return;
+        }
+        // SAFETY: a helper without arguments.
+        let random = || unsafe { bpf_get_prandom_u32() };
+        // SAFETY: a pointer into the map; plain stores by design. Two CPUs that
+        // have packets of one side at once may lose one of them here.
+        let slot = unsafe { &mut *self.slot };
+        match sender {
+            Side::Client => slot.bytes_out = slot.bytes_out.plus(bytes, random),
+            Side::Backend => slot.bytes_in = slot.bytes_in.plus(bytes, random),
+        }
+    }
+
     /// Marks a session that its endpoint's policy no longer admits: told, and
     /// over as soon as the short timer of a reset runs out.
     #[inline(always)]
@@ -144,13 +162,14 @@ impl Session {
     /// Takes over the slot of a session that is over, for a new connection of
     /// the same flow (RFC 9293 section 3.6.1 allows it in TIME-WAIT).
     #[inline(always)]
-    pub fn recycle(&self, endpoint: u32) -> Option<Claim> {
+    pub fn recycle(&self, settings: &Settings, endpoint: u32) -> Option<Claim> {
         let claimed = self.word.claimed(endpoint);
-        self.replace(self.word, claimed).then_some(Claim {
-            number: self.number,
-            slot: self.slot,
-            word: claimed,
-        })
+        if !self.replace(self.word, claimed) {
+            return None;
+        }
+        // Its end does not depend on the policy: it is over by itself, or was told.
+        events::closed(settings, self, true, events::now_ns());
+        Some(Claim { number: self.number, slot: self.slot, word: claimed })
     }
 }
 
@@ -271,6 +290,8 @@ pub fn publish(
     slot.client_mac = opening.client_mac;
     slot.protocol = flow.protocol;
     slot.left_to_tc = opening.left_to_tc;
+    slot.bytes_out = Volume::default();
+    slot.bytes_in = Volume::default();
     if !indexed && let Err(reason) = index::enter(settings, flow, claim.number) {
         lower(claim.word.endpoint(), opening.counts);
         abandon(claim, now);
@@ -284,7 +305,9 @@ pub fn publish(
         // SAFETY: a pointer into the map.
         unsafe { atomic::fetch_add(&raw mut (*connections).opened, 1) };
     }
-    Ok(Session { number: claim.number, slot: claim.slot, word: live })
+    let session = Session { number: claim.number, slot: claim.slot, word: live };
+    events::opened(settings, &session);
+    Ok(session)
 }
 
 /// Gives back a claimed slot that is not counted.

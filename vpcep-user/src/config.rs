@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::api::tls::TlsFiles;
 use crate::api::{PublicUrl, PublicUrlError};
 use crate::audit::Retention;
-use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
+use crate::datapath::{DatapathKind, DatapathSettings, EventSettings, Timeouts};
 use crate::model::{Cidr, DnsDomain, ModelError, Region};
 
 /// The vpcep controller: serves the API and keeps the data plane as the API says.
@@ -126,6 +126,12 @@ struct Options {
     /// How long a source port rests before it is used again [default: 120]
     #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
     port_rest_secs: Option<u32>,
+    /// Most events of one kind (sessions opened, closed, packets refused) that one processor reports in a second; 0 reports none [default: 10000]
+    #[arg(long, env = "VPCEP_EVENT_RATE", value_name = "N")]
+    event_rate: Option<u32>,
+    /// Memory for events that are reported and not read yet, KiB, a power of two [default: 1024]
+    #[arg(long, env = "VPCEP_EVENT_RING_KIB", value_name = "KIB")]
+    event_ring_kib: Option<u32>,
     /// Size at which the audit log is put aside, MiB [default: 64]
     #[arg(long, env = "VPCEP_AUDIT_MAX_MIB", value_name = "MIB")]
     audit_max_mib: Option<u32>,
@@ -204,6 +210,9 @@ pub enum ConfigError {
         reserved = Cidr::RESERVED
     )]
     SnatRange(Cidr),
+    /// A ring buffer of a size the kernel does not make.
+    #[error("bad setting event-ring-kib {0}: expected a power of two of 64 to 1048576")]
+    EventRing(u32),
     /// A number that cannot be zero.
     #[error("bad setting {0} 0: expected 1 or more")]
     Zero(&'static str),
@@ -276,6 +285,8 @@ impl Options {
             dns_query_secs: self.dns_query_secs.or(file.dns_query_secs),
             no_echo: self.no_echo.or(file.no_echo),
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
+            event_rate: self.event_rate.or(file.event_rate),
+            event_ring_kib: self.event_ring_kib.or(file.event_ring_kib),
             audit_max_mib: self.audit_max_mib.or(file.audit_max_mib),
             audit_files: self.audit_files.or(file.audit_files),
             log: self.log.or(file.log),
@@ -289,6 +300,7 @@ impl Options {
             return Err(ConfigError::Insecure(listen));
         }
         let timeouts = self.timeouts()?;
+        let events = self.events()?;
         let region = self.region.as_deref().unwrap_or("local");
         let state_dir = self.state_dir.unwrap_or_else(|| "/var/lib/vpcep".into());
         let token_ttl_secs = positive("token-ttl-secs", self.token_ttl_secs, 86_400)?;
@@ -314,6 +326,7 @@ impl Options {
                 snat_range: snat_range(self.snat_range.as_deref().unwrap_or("198.19.128.0/26"))?,
                 max_endpoints: positive("max-endpoints", self.max_endpoints, 16_384)?,
                 no_echo: self.no_echo.unwrap_or(false),
+                events,
                 max_sessions: positive("max-sessions", self.max_sessions, 2_097_152)?,
                 bpffs: self.bpffs.unwrap_or_else(|| "/sys/fs/bpf/vpcep".into()),
                 timeouts,
@@ -323,6 +336,16 @@ impl Options {
             state_dir,
             run_dir: self.run_dir.unwrap_or_else(|| "/run/vpcep".into()),
         })
+    }
+
+    fn events(&self) -> Result<EventSettings, ConfigError> {
+        let default = EventSettings::default();
+        let kib = self.event_ring_kib.unwrap_or(default.ring_bytes >> 10);
+        // What the kernel takes: whole pages, of up to 64 KiB, a power of two of them.
+        if !(64..=1 << 20).contains(&kib) || !kib.is_power_of_two() {
+            return Err(ConfigError::EventRing(kib));
+        }
+        Ok(EventSettings { rate: self.event_rate.unwrap_or(default.rate), ring_bytes: kib << 10 })
     }
 
     fn timeouts(&self) -> Result<Timeouts, ConfigError> {
@@ -413,6 +436,7 @@ mod tests {
         assert_eq!(settings.datapath.kind, DatapathKind::Bpf);
         assert_eq!(settings.datapath.snat_range.to_string(), "198.19.128.0/26");
         assert_eq!(settings.datapath.timeouts, Timeouts::default());
+        assert_eq!(settings.datapath.events, EventSettings { rate: 10_000, ring_bytes: 1 << 20 });
         assert_eq!(settings.audit, Retention { max_bytes: 64 << 20, files: 10 });
     }
 
@@ -446,6 +470,8 @@ mod tests {
             (&["--snat-range", "198.19.128.1/26"][..], "the network is 198.19.128.0/26"),
             (&["--max-endpoints", "0"][..], "bad setting max-endpoints 0"),
             (&["--tcp-reset-secs", "0"][..], "bad setting tcp-reset-secs 0"),
+            (&["--event-ring-kib", "100"][..], "bad setting event-ring-kib 100: expected a power of two"),
+            (&["--event-ring-kib", "32"][..], "of 64 to 1048576"),
             (&["--audit-max-mib", "0"][..], "bad setting audit-max-mib 0"),
             (&["--audit-files", "0"][..], "bad setting audit-files 0"),
             (&["--token-ttl-secs", "0"][..], "bad setting token-ttl-secs 0"),

@@ -15,6 +15,7 @@ mod balancing;
 mod concurrency;
 mod cut_off;
 mod disassembly;
+mod events;
 mod forward_known;
 mod forward_new;
 mod fuzz;

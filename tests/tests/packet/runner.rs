@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, Queue};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, Queue, RingBuf};
 use aya::programs::{
     Program, RawTracePoint, RawTracePointRunOptions, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
 };
@@ -27,6 +27,7 @@ use vpcep::datapath::object::{OBJECT, programs};
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::be::Be32;
 use vpcep_common::counter::{Connections, DropReason, Traffic};
+use vpcep_common::event::{Budget, Event, Kind};
 use vpcep_common::index::{self, Bucket, Place};
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::maps;
@@ -116,6 +117,8 @@ impl Default for Capacity {
     }
 }
 
+/// Bytes of the ring of events: the least there can be.
+const EVENT_RING: u32 = 4_096;
 /// Entries of every other table.
 const ENTRIES: u32 = 16;
 
@@ -142,6 +145,8 @@ impl Gateway {
                 maps::INDEX => index::buckets(capacity.flows),
                 maps::SETTINGS => 1,
                 maps::REAP_LIST => REAP_BATCH,
+                maps::EVENTS => EVENT_RING,
+                maps::EVENT_BUDGETS => Kind::COUNT,
                 _ => ENTRIES,
             };
             loader.map_max_entries(name, entries);
@@ -363,6 +368,36 @@ impl Gateway {
     /// Connections of an endpoint.
     pub fn connections(&self, endpoint: u32) -> Connections {
         self.entry(maps::CONNECTIONS, endpoint)
+    }
+
+    /// Takes the events that were reported, oldest first.
+    ///
+    /// # Panics
+    /// When the ring cannot be read.
+    pub fn events(&mut self) -> Vec<Event> {
+        let map = self.ebpf.map_mut(maps::EVENTS).expect("the object has the ring");
+        let mut ring = RingBuf::try_from(map).expect("events are in a ring buffer");
+        let mut events = Vec::new();
+        while let Some(bytes) = ring.next() {
+            events.push(Event::from_bytes(&bytes).expect("the ring has whole events"));
+        }
+        events
+    }
+
+    /// Events of a kind that were not reported, all CPUs together; the window is left out.
+    ///
+    /// # Panics
+    /// When the counters cannot be read.
+    pub fn budget(&self, kind: Kind) -> Budget {
+        let map = self.ebpf.map(maps::EVENT_BUDGETS).expect("the object has the budgets");
+        let budgets: PerCpuArray<_, Budget> = PerCpuArray::try_from(map).expect("budgets are per CPU");
+        let per_cpu = budgets.get(&(kind as u32), 0).expect("each kind has a budget");
+        per_cpu.iter().fold(Budget::default(), |sum, cpu| Budget {
+            used: sum.used + cpu.used,
+            held_back: sum.held_back + cpu.held_back,
+            lost: sum.lost + cpu.lost,
+            ..sum
+        })
     }
 
     /// Packets and bytes of an endpoint, summed over CPUs.

@@ -163,6 +163,8 @@ fn settings(capacity: Capacity) -> Settings {
         flags: 0,
         rest: ticks(REST_SECS),
         handshake_crowded: ticks(CROWDED_SECS),
+        event_rate: 0,
+        events_since: 0,
         pad: 0,
         owner: [0; 16],
         idle,

@@ -179,6 +179,7 @@ fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
         (names::POLICIES, endpoints),
         (names::CONNECTIONS, endpoints),
         (names::TRAFFIC, endpoints),
+        (names::EVENTS, settings.events.ring_bytes),
     ]
 }
 
@@ -261,13 +262,23 @@ fn programs_settings(
         shard_base: shard.base,
         shard_mask: shard.mask,
         index_mask: index::buckets(settings.max_sessions) - 1,
-        flags: if settings.no_echo { settings_flags::NO_ECHO } else { 0 },
+        flags: flags(settings, known),
         rest: ticks_of(timeouts.port_rest),
         handshake_crowded: ticks_of(timeouts.tcp_crowded),
+        event_rate: settings.events.rate,
+        events_since: known.events_since,
         pad: 0,
         owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
     })
+}
+
+/// Whether events are reported stays as it was: what happens until this process reads
+/// them is in the ring then.
+fn flags(settings: &DatapathSettings, known: &Settings) -> u32 {
+    let echo = if settings.no_echo { settings_flags::NO_ECHO } else { 0 };
+    let events = if settings.events.rate > 0 { known.flags & settings_flags::EVENTS } else { 0 };
+    echo | events
 }
 
 /// Makes the directory, on a BPF filesystem, with no other version's pins in it.
@@ -353,7 +364,7 @@ fn system(action: String) -> impl Fn(io::Error) -> DatapathError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datapath::{DatapathKind, Timeouts};
+    use crate::datapath::{DatapathKind, EventSettings, Timeouts};
 
     #[test]
     fn settings_that_cannot_be_are_refused_by_name() {
@@ -373,6 +384,7 @@ mod tests {
                 max_sessions: sessions,
                 bpffs: PathBuf::new(),
                 no_echo: false,
+                events: EventSettings::default(),
                 timeouts: Timeouts::default(),
             };
             let result = shard(&settings).map(drop).and_then(|()| check_capacities(&settings));

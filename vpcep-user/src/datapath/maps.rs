@@ -69,7 +69,8 @@ impl Maps {
             | Map::HashMap(data)
             | Map::LpmTrie(data)
             | Map::PerCpuArray(data)
-            | Map::Queue(data)) = ebpf.map(name).ok_or_else(|| missing(name))?
+            | Map::Queue(data)
+            | Map::RingBuf(data)) = ebpf.map(name).ok_or_else(|| missing(name))?
             else {
                 return Err(missing(name));
             };

@@ -80,8 +80,25 @@ pub struct DatapathSettings {
     pub bpffs: PathBuf,
     /// Whether endpoints leave echo requests (ping) unanswered.
     pub no_echo: bool,
+    /// How events are reported.
+    pub events: EventSettings,
     /// How long an idle session is kept, by state.
     pub timeouts: Timeouts,
+}
+
+/// How the data plane reports what happens to sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Most events of one kind that one CPU reports in a second; 0 reports none.
+    pub rate: u32,
+    /// Size of the ring buffer, bytes: a power of two, of whole pages.
+    pub ring_bytes: u32,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { rate: 10_000, ring_bytes: vpcep_common::limits::DEFAULT_EVENT_RING }
+    }
 }
 
 /// Idle times after which a session, or a source port, may be used again.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::controller::{Scope, networks};
 use crate::datapath::fake::FakeDatapath;
-use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
+use crate::datapath::{DatapathKind, DatapathSettings, EventSettings, Timeouts};
 use crate::model::{Cidr, Description};
 use crate::store::EmbeddedStore;
 
@@ -27,6 +27,7 @@ fn start() -> Loop {
         max_sessions: 1,
         bpffs: "/nonexistent".into(),
         no_echo: false,
+        events: EventSettings::default(),
         timeouts: Timeouts::default(),
     }));
     let (stop, stopped) = watch::channel(false);

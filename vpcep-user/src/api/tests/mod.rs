@@ -32,7 +32,7 @@ use super::{Access, AccessSettings, App, Door, ROUTES, router};
 use crate::audit::{AuditLog, Retention};
 use crate::controller::Controller;
 use crate::datapath::fake::FakeDatapath;
-use crate::datapath::{DatapathKind, DatapathSettings, Timeouts};
+use crate::datapath::{DatapathKind, DatapathSettings, EventSettings, Timeouts};
 use crate::reconcile;
 use crate::store::{EmbeddedStore, Vault};
 use conformance::{Asked, DOCUMENT};
@@ -70,6 +70,7 @@ impl World {
             max_sessions: 16,
             bpffs: "/nonexistent".into(),
             no_echo: false,
+            events: EventSettings::default(),
             timeouts: Timeouts::default(),
         }));
         let (stop, stopped) = watch::channel(false);
