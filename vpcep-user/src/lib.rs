@@ -16,5 +16,6 @@ pub mod health;
 pub mod model;
 pub mod net;
 pub mod reconcile;
+pub mod rotation;
 pub mod store;
 pub mod telemetry;

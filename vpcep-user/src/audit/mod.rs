@@ -2,7 +2,7 @@
 //!
 //! Owns `audit.log` in the state directory: what a line says, when it is written,
 //! and reading it back. Leaves to [`crate::controller`] what has changed, to
-//! [`crate::api`] who asked, to `rotation` the files.
+//! [`crate::api`] who asked, to [`crate::rotation`] the files.
 //!
 //! A line is one JSON object, a [`Record`]. Each commit of the store has one at
 //! least; so has each refused attempt to change something. The line of a commit is
@@ -23,7 +23,6 @@
 
 mod limit;
 mod query;
-mod rotation;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,9 +35,10 @@ use tracing::{error, info};
 
 use limit::Refusals;
 pub use query::{Found, Query};
-use rotation::Rotating;
 
 use crate::model::Timestamp;
+pub use crate::rotation::Retention;
+use crate::rotation::Rotating;
 use crate::store::Revision;
 
 /// Name of the newest file; older ones have `.1`, `.2` and so on behind it.
@@ -47,15 +47,6 @@ const FILE: &str = "audit.log";
 const MAX_CHANGES: usize = 64;
 /// Most of a path that is recorded, bytes.
 const MAX_PATH: usize = 1024;
-
-/// How much is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Size at which a file is put aside, bytes.
-    pub max_bytes: u64,
-    /// Files put aside that are kept.
-    pub files: u32,
-}
 
 /// Who did something, and by which request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

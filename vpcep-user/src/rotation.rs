@@ -7,12 +7,21 @@
 //! Each append is one write(2) to a file opened for appending. A file is synced
 //! when it is put aside and when the log is closed.
 
+#![forbid(unsafe_code)]
+
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::Retention;
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Size at which a file is put aside, bytes.
+    pub max_bytes: u64,
+    /// Files put aside that are kept.
+    pub files: u32,
+}
 
 /// See the module.
 #[derive(Debug)]
