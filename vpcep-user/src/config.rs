@@ -132,6 +132,15 @@ struct Options {
     /// Memory for events that are reported and not read yet, KiB, a power of two [default: 1024]
     #[arg(long, env = "VPCEP_EVENT_RING_KIB", value_name = "KIB")]
     event_ring_kib: Option<u32>,
+    /// File for what happens to sessions, a JSON object a line [default: none]
+    #[arg(long, env = "VPCEP_FLOW_LOG", value_name = "FILE")]
+    flow_log: Option<PathBuf>,
+    /// Size at which the flow log is put aside, MiB [default: 64]
+    #[arg(long, env = "VPCEP_FLOW_LOG_MAX_MIB", value_name = "MIB")]
+    flow_log_max_mib: Option<u32>,
+    /// Flow logs put aside that are kept [default: 10]
+    #[arg(long, env = "VPCEP_FLOW_LOG_FILES", value_name = "N")]
+    flow_log_files: Option<u32>,
     /// Size at which the audit log is put aside, MiB [default: 64]
     #[arg(long, env = "VPCEP_AUDIT_MAX_MIB", value_name = "MIB")]
     audit_max_mib: Option<u32>,
@@ -170,6 +179,8 @@ pub struct Settings {
     pub log: String,
     /// How much of the audit log is kept.
     pub audit: Retention,
+    /// The flow log, and how much of it is kept.
+    pub flow_log: Option<(PathBuf, Retention)>,
     /// The data plane's part.
     pub datapath: DatapathSettings,
 }
@@ -213,6 +224,9 @@ pub enum ConfigError {
     /// A ring buffer of a size the kernel does not make.
     #[error("bad setting event-ring-kib {0}: expected a power of two of 64 to 1048576")]
     EventRing(u32),
+    /// A flow log that would stay empty.
+    #[error("bad setting flow-log {}: event-rate is 0, which reports no events", .0.display())]
+    SilentFlowLog(PathBuf),
     /// A number that cannot be zero.
     #[error("bad setting {0} 0: expected 1 or more")]
     Zero(&'static str),
@@ -287,6 +301,9 @@ impl Options {
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
             event_rate: self.event_rate.or(file.event_rate),
             event_ring_kib: self.event_ring_kib.or(file.event_ring_kib),
+            flow_log: self.flow_log.or(file.flow_log),
+            flow_log_max_mib: self.flow_log_max_mib.or(file.flow_log_max_mib),
+            flow_log_files: self.flow_log_files.or(file.flow_log_files),
             audit_max_mib: self.audit_max_mib.or(file.audit_max_mib),
             audit_files: self.audit_files.or(file.audit_files),
             log: self.log.or(file.log),
@@ -301,6 +318,7 @@ impl Options {
         }
         let timeouts = self.timeouts()?;
         let events = self.events()?;
+        let flow_log = self.flow_log(events)?;
         let region = self.region.as_deref().unwrap_or("local");
         let state_dir = self.state_dir.unwrap_or_else(|| "/var/lib/vpcep".into());
         let token_ttl_secs = positive("token-ttl-secs", self.token_ttl_secs, 86_400)?;
@@ -320,6 +338,7 @@ impl Options {
                 max_bytes: u64::from(positive("audit-max-mib", self.audit_max_mib, 64)?) << 20,
                 files: positive("audit-files", self.audit_files, 10)?,
             },
+            flow_log,
             datapath: DatapathSettings {
                 owner: 0,
                 kind: self.datapath.unwrap_or_default(),
@@ -346,6 +365,17 @@ impl Options {
             return Err(ConfigError::EventRing(kib));
         }
         Ok(EventSettings { rate: self.event_rate.unwrap_or(default.rate), ring_bytes: kib << 10 })
+    }
+
+    fn flow_log(&self, events: EventSettings) -> Result<Option<(PathBuf, Retention)>, ConfigError> {
+        let retention = Retention {
+            max_bytes: u64::from(positive("flow-log-max-mib", self.flow_log_max_mib, 64)?) << 20,
+            files: positive("flow-log-files", self.flow_log_files, 10)?,
+        };
+        match &self.flow_log {
+            Some(path) if events.rate == 0 => Err(ConfigError::SilentFlowLog(path.clone())),
+            path => Ok(path.clone().map(|path| (path, retention))),
+        }
     }
 
     fn timeouts(&self) -> Result<Timeouts, ConfigError> {
@@ -471,6 +501,8 @@ mod tests {
             (&["--max-endpoints", "0"][..], "bad setting max-endpoints 0"),
             (&["--tcp-reset-secs", "0"][..], "bad setting tcp-reset-secs 0"),
             (&["--event-ring-kib", "100"][..], "bad setting event-ring-kib 100: expected a power of two"),
+            (&["--flow-log", "f", "--event-rate", "0"][..], "bad setting flow-log f: event-rate is 0"),
+            (&["--flow-log-files", "0"][..], "bad setting flow-log-files 0"),
             (&["--event-ring-kib", "32"][..], "of 64 to 1048576"),
             (&["--audit-max-mib", "0"][..], "bad setting audit-max-mib 0"),
             (&["--audit-files", "0"][..], "bad setting audit-files 0"),

@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod controller;
 pub mod datapath;
+pub mod events;
 pub mod explain;
 pub mod health;
 pub mod model;

@@ -16,6 +16,7 @@ use super::auth::AuthError;
 use super::serve::Limits;
 use crate::controller::ControlError;
 use crate::datapath::DatapathError;
+use crate::events::ListenError;
 use crate::model::ModelError;
 use crate::model::connection::Refused;
 use crate::store::{Revision, StoreError};
@@ -30,6 +31,9 @@ pub enum ApiError {
     /// The data plane could not be read.
     #[error("cannot read the data plane")]
     Datapath(#[from] DatapathError),
+    /// Nobody can listen to events.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The audit log could not be read.
     #[error("cannot read the audit log")]
     AuditLog(#[source] std::io::Error),
@@ -173,6 +177,9 @@ impl ApiError {
             Self::Datapath(_) | Self::AuditLog(_) | Self::Panicked(_) | Self::NotApplied { .. } => {
                 (500, "0001")
             }
+            Self::Listen(ListenError::Datapath(_)) => (500, "0001"),
+            Self::Listen(ListenError::TooMany) => (400, "1018"),
+            Self::Listen(ListenError::Off) => (409, "0002"),
             Self::Auth(error) => auth(error),
             Self::Forbidden(_) => (403, "0004"),
             Self::NoRoute => (404, "0005"),

@@ -21,6 +21,7 @@
 //! | `/v1/{project_id}/backends[/{id}]` | `backends.rs` |
 //! | `/v1/{project_id}/backends/{id}/members[/..]` | `members.rs` |
 //! | `/v1/{project_id}/sessions`, `stats`, `explain` | `observe.rs` |
+//! | `/v1/{project_id}/events` | `events.rs` |
 //! | `/v3`, `/v3.0` | `keystone/` |
 //! | `/operator/v1/accounts` | `accounts.rs` |
 //! | `/operator/v1/users` | `users.rs` |
@@ -47,6 +48,7 @@ mod backends;
 mod connections;
 mod endpoints;
 pub mod error;
+mod events;
 mod failures;
 mod keystone;
 mod login;
@@ -90,6 +92,7 @@ use tracing::warn;
 
 use crate::controller::{ControlError, Controller, State, Tx, Written};
 use crate::datapath::Datapath;
+use crate::events::Events;
 use crate::model::connection::Effect;
 pub use access::{Access, AccessSettings, PublicUrl, PublicUrlError};
 use error::ApiError;
@@ -113,21 +116,23 @@ pub enum Door {
 pub struct App {
     controller: Arc<Controller>,
     datapath: Arc<dyn Datapath>,
+    events: Arc<Events>,
     access: Arc<Access>,
     door: Door,
     started: Instant,
 }
 
 impl App {
-    /// An API over a controller and the data plane it drives.
+    /// An API over a controller, the data plane it drives and what that reports.
     #[must_use]
     pub fn new(
         controller: Arc<Controller>,
         datapath: Arc<dyn Datapath>,
+        events: Arc<Events>,
         access: Arc<Access>,
         door: Door,
     ) -> Self {
-        Self { controller, datapath, access, door, started: Instant::now() }
+        Self { controller, datapath, events, access, door, started: Instant::now() }
     }
 
     /// Runs something that blocks.
@@ -216,6 +221,7 @@ fn routes() -> ApiRouter<App> {
         .merge(backends::routes())
         .merge(members::routes())
         .merge(observe::routes())
+        .merge(events::routes())
         .merge(keystone::routes())
         .merge(accounts::routes())
         .merge(users::routes())

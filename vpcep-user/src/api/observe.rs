@@ -21,6 +21,7 @@ use super::request::{Query, require};
 use crate::controller::index::Ages;
 use crate::controller::{ControlError, Scope, State};
 use crate::datapath::{EndpointStats, SessionInfo};
+use crate::events::record::protocol_name;
 use crate::explain::{self, Asker, Explanation, Facts, Question};
 use crate::model::{Endpoint, EndpointId, Port, Protocol, VpcId, parse_address};
 
@@ -54,14 +55,6 @@ fn endpoints(state: &State, scope: Scope, one: Option<EndpointId>) -> Result<Age
     }
 }
 
-fn protocol_word(number: u8) -> String {
-    match number {
-        6 => "TCP".into(),
-        17 => "UDP".into(),
-        other => other.to_string(),
-    }
-}
-
 /// One live session.
 #[derive(Serialize, JsonSchema)]
 struct Session {
@@ -90,7 +83,7 @@ impl Session {
     fn new(session: &SessionInfo) -> Self {
         Self {
             endpoint_id: session.endpoint,
-            protocol: protocol_word(session.protocol),
+            protocol: protocol_name(session.protocol),
             client: session.client.to_string(),
             endpoint: session.destination.to_string(),
             source: session.source.to_string(),

@@ -18,6 +18,7 @@ use super::openapi::named;
 use super::request::{Body, Id, require};
 use crate::controller::{Passes, State, Tx, endpoints};
 use crate::datapath::{DatapathError, DatapathStatus};
+use crate::events::EventStatus;
 use crate::model::connection::Effect;
 use crate::model::{Endpoint, EndpointId, Timestamp};
 use crate::reconcile::desired::Refusal;
@@ -81,6 +82,8 @@ pub struct Status {
     store: StoreStatus,
     /// Where changes are recorded; null when they are not.
     audit: Option<AuditStatus>,
+    /// How what happens to sessions is reported.
+    events: EventsStatus,
     /// How many objects there are.
     counts: Counts,
     /// What carries packets.
@@ -111,6 +114,35 @@ struct AuditStatus {
     path: String,
     /// Why the last change was not recorded; null when it was.
     error: Option<String>,
+}
+
+/// How what happens to sessions is reported.
+#[derive(Serialize, JsonSchema)]
+struct EventsStatus {
+    /// Whether it is at the moment: somebody listens, or there is a flow log.
+    reported: bool,
+    /// Callers who listen.
+    listeners: usize,
+    /// The flow log; null when there is none.
+    flow_log: Option<FlowLogStatus>,
+}
+
+/// The flow log.
+#[derive(Serialize, JsonSchema)]
+struct FlowLogStatus {
+    /// The newest file.
+    path: String,
+    /// Why the last events were not written; null when they were.
+    error: Option<String>,
+}
+
+impl EventsStatus {
+    fn new(status: EventStatus) -> Self {
+        let EventStatus { reported, listeners, flow_log, flow_log_error } = status;
+        let flow_log =
+            flow_log.map(|path| FlowLogStatus { path: path.display().to_string(), error: flow_log_error });
+        Self { reported, listeners, flow_log }
+    }
 }
 
 /// How many objects there are.
@@ -248,6 +280,7 @@ pub async fn status(_: Operator, Context(app): Context<App>) -> Result<Json<Stat
                 .controller
                 .audit()
                 .map(|log| AuditStatus { path: log.path().display().to_string(), error: log.failure() }),
+            events: EventsStatus::new(app.events.status()),
             counts,
             datapath,
             reconcile: ReconcileStatus::new(app.controller.passes()),

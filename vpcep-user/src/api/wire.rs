@@ -95,7 +95,7 @@ impl Serialize for Algorithm {
     }
 }
 
-parsed! { EndpointId SubnetId Timestamp VpcId }
+parsed! { EndpointId ServiceId SubnetId Timestamp VpcId }
 
 /// What an object is named by.
 const UUID: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";

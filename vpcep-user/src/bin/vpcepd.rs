@@ -24,11 +24,12 @@ use vpcep::audit::AuditLog;
 use vpcep::config::{Flags, Settings};
 use vpcep::controller::Controller;
 use vpcep::controller::identity::migrate::migrate;
+use vpcep::events::{Events, FlowLog};
 use vpcep::model::Timestamp;
 use vpcep::store::vault::forget_access_keys;
 use vpcep::store::{EmbeddedStore, Vault};
 use vpcep::telemetry::Chain;
-use vpcep::{datapath, health, reconcile, store, telemetry};
+use vpcep::{datapath, events, health, reconcile, store, telemetry};
 
 fn main() -> ExitCode {
     match start(Flags::parse()) {
@@ -100,6 +101,15 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
         .with_dns_domain(settings.dns_domain.clone());
     let controller = Arc::new(controller);
     let datapath = datapath::open(&settings.datapath)?;
+    let flow_log = match &settings.flow_log {
+        None => None,
+        Some((path, retention)) => Some(
+            FlowLog::open(path, *retention)
+                .with_context(|| format!("cannot open the flow log {}", path.display()))?,
+        ),
+    };
+    let is_on = settings.datapath.events.rate > 0;
+    let events = Arc::new(Events::new(Arc::clone(&controller), Arc::clone(&datapath), is_on, flow_log)?);
     let socket_path = settings.run_dir.join("vpcepd.sock");
     let socket = listen_on_socket(&settings.run_dir, &socket_path)?;
     let tcp = TcpListener::bind(settings.listen)
@@ -111,8 +121,10 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let passes =
         tokio::spawn(reconcile::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
     let checks = tokio::spawn(health::run(Arc::clone(&controller), Arc::clone(&datapath), stopped.clone()));
+    let happenings = tokio::spawn(events::run(Arc::clone(&events), stopped.clone()));
     let app = |door| {
-        api::router(App::new(Arc::clone(&controller), Arc::clone(&datapath), Arc::clone(&access), door))
+        let (controller, datapath) = (Arc::clone(&controller), Arc::clone(&datapath));
+        api::router(App::new(controller, datapath, Arc::clone(&events), Arc::clone(&access), door))
     };
     let on_socket = serve(socket, app(Door::Socket), Limits::SOCKET, None, stopped.clone());
     let limits = Limits { per_address: settings.max_connections_per_address as usize, ..Limits::TCP };
@@ -132,6 +144,7 @@ async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
     passes.await.context("the reconcile loop panicked")?;
     checks.await.context("the health checks panicked")?;
+    happenings.await.context("the reader of events panicked")?;
     std::fs::remove_file(&socket_path).or_else(|error| match error.kind() {
         ErrorKind::NotFound => Ok(()),
         _ => Err(error).with_context(|| format!("cannot remove {}", socket_path.display())),

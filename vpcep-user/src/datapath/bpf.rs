@@ -15,11 +15,13 @@ use aya::Ebpf;
 use vpcep_common::attachment::{NeighbourKey, word_mac};
 use vpcep_common::counter::{DropReason, Traffic};
 use vpcep_common::endpoint::{Backend, NO_ENDPOINT, Policy};
+use vpcep_common::event::Kind;
 use vpcep_common::ring::servers;
 use vpcep_common::session::{Slot, Word, seconds};
 use vpcep_common::settings::Settings;
 
 use super::attach::{self, Hook, Links, TcKind};
+use super::events::{Events, Happening, Unreported};
 use super::maps::{Mapped, Maps};
 use super::newest::Newest;
 use super::numbers::Orphans;
@@ -54,6 +56,7 @@ pub(super) struct Shared {
     pub(super) settings: DatapathSettings,
     pub(super) programs: Settings,
     pub(super) mapped: Arc<Mapped>,
+    pub(super) events: Arc<Events>,
     pub(super) links: Links,
     pub(super) state: Mutex<State>,
     /// Held for as long as this process changes what is pinned.
@@ -99,6 +102,7 @@ impl BpfDatapath {
     pub fn open(settings: &DatapathSettings) -> Result<Self, DatapathError> {
         let loaded = load::load(settings)?;
         let mapped = Arc::clone(&loaded.maps.mapped);
+        let events = Arc::clone(&loaded.maps.events);
         let log = loaded.log;
         let links =
             Links::new(&load::pin_directory(&settings.bpffs)).map_err(|source| DatapathError::System {
@@ -128,6 +132,7 @@ impl BpfDatapath {
             settings: settings.clone(),
             programs: loaded.settings,
             mapped,
+            events,
             links,
             state: Mutex::new(state),
             _lock: loaded.lock,
@@ -316,6 +321,18 @@ impl Datapath for BpfDatapath {
             source: attachment.address.into(),
             mac: word_mac(self.shared.mapped.next_hops.get(u32::from(number)).mac),
         }))
+    }
+
+    fn report_events(&self, wanted: bool) -> Result<(), DatapathError> {
+        self.shared.report_events(wanted)
+    }
+
+    fn take_events(&self, most: usize) -> Vec<Happening> {
+        self.shared.take_events(most)
+    }
+
+    fn unreported_events(&self) -> Result<[Unreported; Kind::ALL.len()], DatapathError> {
+        self.shared.unreported_events()
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {

@@ -4,10 +4,13 @@
 //! plane's states move exactly as they do over a kernel. A test can tell it what
 //! to fail on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use vpcep_common::event::Kind;
+
+use super::events::{Happening, Unreported};
 use super::{
     Datapath, DatapathError, DatapathSettings, DatapathStatus, EndpointStats, Neighbour, SessionInfo, Way,
 };
@@ -27,6 +30,9 @@ struct State {
     passes: u64,
     failing: BTreeMap<EndpointId, String>,
     sessions: Vec<SessionInfo>,
+    reports_events: bool,
+    events: VecDeque<Happening>,
+    unreported: [Unreported; Kind::ALL.len()],
     looks: u64,
     lost: bool,
     panics: bool,
@@ -73,6 +79,25 @@ impl FakeDatapath {
     /// From now on it has these sessions.
     pub fn hold(&self, sessions: Vec<SessionInfo>) {
         self.lock().sessions = sessions;
+    }
+
+    /// Something happens; reported if anybody wants to know.
+    pub fn happen(&self, happening: Happening) {
+        let mut state = self.lock();
+        if state.reports_events {
+            state.events.push_back(happening);
+        }
+    }
+
+    /// Whether events are wanted.
+    #[must_use]
+    pub fn reports_events(&self) -> bool {
+        self.lock().reports_events
+    }
+
+    /// From now on so many events of a kind have not been reported.
+    pub fn withhold(&self, kind: Kind, unreported: Unreported) {
+        self.lock().unreported[kind as usize] = unreported;
     }
 
     /// How often somebody looked at the sessions.
@@ -155,6 +180,25 @@ impl Datapath for FakeDatapath {
 
     fn way(&self, _vpc: u16, _address: Ipv4Addr) -> Result<Option<Way>, DatapathError> {
         Ok(None)
+    }
+
+    fn report_events(&self, wanted: bool) -> Result<(), DatapathError> {
+        let mut state = self.lock();
+        state.check()?;
+        state.reports_events = wanted;
+        Ok(())
+    }
+
+    fn take_events(&self, most: usize) -> Vec<Happening> {
+        let mut state = self.lock();
+        let count = most.min(state.events.len());
+        state.events.drain(..count).collect()
+    }
+
+    fn unreported_events(&self) -> Result<[Unreported; Kind::ALL.len()], DatapathError> {
+        let state = self.lock();
+        state.check()?;
+        Ok(state.unreported)
     }
 
     fn status(&self) -> Result<DatapathStatus, DatapathError> {

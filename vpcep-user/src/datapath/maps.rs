@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::mem::offset_of;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aya::Ebpf;
 use aya::Pod;
@@ -21,6 +21,7 @@ use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 
 use super::DatapathError;
+use super::events::{EventMaps, Events};
 use super::mmap::{self, MappedArray};
 use crate::reconcile::tables::{Action, Hop, Tables};
 
@@ -41,6 +42,7 @@ pub struct Mapped {
 /// Typed handles of all maps.
 pub struct Maps {
     pub(super) mapped: Arc<Mapped>,
+    pub(super) events: Arc<Events>,
     pub(super) traffic: PerCpuArray<MapData, Traffic>,
     settings: Array<MapData, Settings>,
     ports: HashMap<MapData, EndpointKey, EndpointValue>,
@@ -85,6 +87,10 @@ impl Maps {
                 connections: mapped(ebpf, names::CONNECTIONS)?,
                 reap_list: mapped(ebpf, names::REAP_LIST)?,
             }),
+            events: Arc::new(Mutex::new(EventMaps {
+                ring: typed(ebpf, names::EVENTS)?,
+                budgets: typed(ebpf, names::EVENT_BUDGETS)?,
+            })),
             traffic: typed(ebpf, names::TRAFFIC)?,
             settings: typed(ebpf, names::SETTINGS)?,
             ports: typed(ebpf, names::ENDPOINTS)?,

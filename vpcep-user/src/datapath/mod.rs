@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vpcep_common::event::Kind;
+
 use crate::model::{Cidr, EndpointId};
 use crate::reconcile::desired::{Desired, Report};
 
 pub mod attach;
 pub mod bpf;
+pub mod events;
 pub mod fake;
 mod hooks;
 pub mod load;
@@ -192,6 +195,23 @@ pub trait Datapath: Send + Sync {
     /// # Errors
     /// When the maps cannot be read.
     fn way(&self, vpc: u16, address: Ipv4Addr) -> Result<Option<Way>, DatapathError>;
+
+    /// Has what happens to sessions reported from now on, or not any more. Whoever
+    /// calls this also takes what is reported.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    fn report_events(&self, wanted: bool) -> Result<(), DatapathError>;
+
+    /// Takes what was reported since the last call, oldest first, at most `most`.
+    fn take_events(&self, most: usize) -> Vec<events::Happening>;
+
+    /// Events that were not reported although they should have been, since the data
+    /// plane was made, in the order of [`Kind::ALL`].
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    fn unreported_events(&self) -> Result<[events::Unreported; Kind::ALL.len()], DatapathError>;
 
     /// Tables, their fill and memory, for `vpcep status`.
     ///

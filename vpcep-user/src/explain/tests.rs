@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
+use vpcep_common::event::Kind;
+
 use super::*;
+use crate::datapath::events::{Happening, Unreported};
 use crate::datapath::{DatapathStatus, EndpointStats, MapStatus, Neighbour, SessionInfo, Way};
 use crate::model::connection::Connection;
 use crate::model::*;
@@ -48,6 +51,15 @@ impl Datapath for Plane {
     }
     fn way(&self, _: u16, _: Ipv4Addr) -> Result<Option<Way>, DatapathError> {
         Ok(None)
+    }
+    fn report_events(&self, _: bool) -> Result<(), DatapathError> {
+        Ok(())
+    }
+    fn take_events(&self, _: usize) -> Vec<Happening> {
+        Vec::new()
+    }
+    fn unreported_events(&self) -> Result<[Unreported; Kind::ALL.len()], DatapathError> {
+        Ok(Default::default())
     }
     fn status(&self) -> Result<DatapathStatus, DatapathError> {
         Ok(self.status.clone())

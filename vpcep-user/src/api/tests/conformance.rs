@@ -68,6 +68,12 @@ impl Document {
         }
     }
 
+    /// Asserts that `value` has this schema of the document.
+    pub fn validate_as(&self, schema: &str, value: &Value) {
+        let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
+        self.validate(schema.into(), &reference, value);
+    }
+
     /// Asserts that an answer is one the document names; and that a request which
     /// was not refused is one it allows.
     pub fn check(&self, asked: &Asked, response: &Response<()>, body: &Bytes) {

@@ -4,6 +4,7 @@
 mod audit;
 mod conformance;
 mod connections;
+mod events;
 mod gateway;
 mod identity;
 mod isolation;
@@ -33,6 +34,7 @@ use crate::audit::{AuditLog, Retention};
 use crate::controller::Controller;
 use crate::datapath::fake::FakeDatapath;
 use crate::datapath::{DatapathKind, DatapathSettings, EventSettings, Timeouts};
+use crate::events::Events;
 use crate::reconcile;
 use crate::store::{EmbeddedStore, Vault};
 use conformance::{Asked, DOCUMENT};
@@ -40,10 +42,11 @@ use conformance::{Asked, DOCUMENT};
 /// A controller with both doors open.
 pub struct World {
     pub datapath: Arc<FakeDatapath>,
+    pub events: Arc<Events>,
     pub controller: Arc<Controller>,
     access: Arc<Access>,
     stop: watch::Sender<bool>,
-    passes: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 2],
 }
 
 /// Somebody who calls.
@@ -74,26 +77,34 @@ impl World {
             timeouts: Timeouts::default(),
         }));
         let (stop, stopped) = watch::channel(false);
-        let passes = tokio::spawn(reconcile::run(Arc::clone(&controller), datapath.clone(), stopped));
+        let events = Events::new(Arc::clone(&controller), datapath.clone(), true, None).unwrap();
+        let events = Arc::new(events);
+        let tasks = [
+            tokio::spawn(reconcile::run(Arc::clone(&controller), datapath.clone(), stopped.clone())),
+            tokio::spawn(crate::events::run(Arc::clone(&events), stopped)),
+        ];
         let access = Arc::new(Access::new(
             Vault::with_key(&[7; 32]),
             AccessSettings { token_lifetime: Duration::from_secs(3600), public_url: None, tls: false },
         ));
-        Self { datapath, controller, access, stop, passes }
+        Self { datapath, events, controller, access, stop, tasks }
     }
 
     /// Ends everything that has the store open.
     pub async fn close(self) {
         self.stop.send(true).unwrap();
-        self.passes.await.unwrap();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        drop(self.events);
         let controller = Arc::downgrade(&self.controller);
         drop(self.controller);
         assert_eq!(controller.strong_count(), 0, "a test must drop its clients before it closes the world");
     }
 
     fn client(&self, door: Door, token: Option<&str>) -> Client {
-        let app =
-            App::new(Arc::clone(&self.controller), self.datapath.clone(), Arc::clone(&self.access), door);
+        let (controller, access) = (Arc::clone(&self.controller), Arc::clone(&self.access));
+        let app = App::new(controller, self.datapath.clone(), Arc::clone(&self.events), access, door);
         Client {
             router: router(app),
             token: token.map(Into::into),
