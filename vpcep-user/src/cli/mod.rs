@@ -22,6 +22,7 @@ mod endpoint;
 mod explain;
 mod key;
 mod login;
+mod monitor;
 mod output;
 mod pages;
 mod password;
@@ -98,6 +99,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Api(Noun),
+    /// What happens to sessions, as it happens
+    Monitor(monitor::Args),
     #[command(flatten)]
     Here(Here),
 }
@@ -245,6 +248,10 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 noun.check()?;
                 let client = target?.open(ProfileFile::of_user().map_err(Into::into)).await?;
                 noun.run(&client).await.map_err(with_advice)?
+            }
+            Command::Monitor(monitor) => {
+                let client = target?.open(ProfileFile::of_user().map_err(Into::into)).await?;
+                return monitor.run(&client, format).await.map_err(with_advice);
             }
             Command::Here(here) => here.run(&cli.target, target).await?,
         };

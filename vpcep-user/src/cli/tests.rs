@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::client::fake::FakeServer;
+use output::Format;
 
 const ID: &str = "0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d";
 
@@ -18,8 +19,23 @@ async fn run_on(server: &FakeServer, line: &str) -> Result<Answer> {
 fn noun_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Noun {
     match Cli::try_parse_from(words).unwrap().command {
         Command::Api(noun) => noun,
-        Command::Here(here) => panic!("{here:?} calls no controller"),
+        other => panic!("{other:?} is about no resource"),
     }
+}
+
+#[tokio::test]
+async fn monitor_asks_for_what_was_typed_and_stops_at_its_count() {
+    let event = r#"{"time":"T","event":"unreported","kind":"closed","reason":"rate","count":1}"#;
+    let opened = r#"{"time":"T","event":"opened"}"#;
+    let events = format!("{event}\n\n{opened}\n{opened}\n not read");
+    let server = FakeServer::answering(&[(200, &events)]);
+    let line = format!("vpcep monitor --endpoint {ID} --event opened,closed --reason idle --count 2");
+    let Command::Monitor(monitor) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+        panic!("{line}")
+    };
+    monitor.run(&server.client(), Format::Json).await.unwrap();
+    let asked = format!("GET /v1/-/events?endpoint_id={ID}&event=opened%2Cclosed&reason=idle");
+    assert_eq!(server.lines(), [asked]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::events::record::is_reason;
 use crate::model::{self, ModelError, Timestamp, VlanId};
 
 /// Why a text is not a value of its argument.
@@ -21,6 +22,10 @@ pub enum ValueError {
     Reference,
     #[error("want a time such as 2026-03-01T12:00:00Z, or how long ago, such as 90m or 2days")]
     Time,
+    #[error(
+        "want a reason of the drops in `vpcep stats`, such as not_accepted, or closed, cut_off, idle, refused_by_backend, reset_by_backend or reset_by_client"
+    )]
+    EventReason,
     #[error("want an 802.1Q id, a whole number from 1 to 4094")]
     Vlan,
     #[error("want CLIENT:SERVER[/tcp|/udp] with ports from 1 to 65535, such as 80:8080 or 53:53/udp")]
@@ -69,6 +74,14 @@ pub fn time(text: &str) -> Result<Timestamp, ValueError> {
         let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
         Ok(Timestamp::from_micros(Timestamp::now().as_micros().saturating_sub(ago)))
     })
+}
+
+/// Reads why a packet was refused, or how a session ended.
+///
+/// # Errors
+/// When it is neither.
+pub fn event_reason(text: &str) -> Result<String, ValueError> {
+    if is_reason(text) { Ok(text.to_owned()) } else { Err(ValueError::EventReason) }
 }
 
 /// Reads digits only: no sign, which `str::parse` would take.

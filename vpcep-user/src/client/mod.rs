@@ -29,6 +29,7 @@ pub use error::ClientError;
 pub use objects::*;
 pub use path::Path;
 pub use server::{Server, ServerUrl, ServerUrlError, Token, TokenError};
+pub use transport::Lines;
 pub use trust::{Trust, TrustError};
 pub use users::*;
 pub use vpcs::*;
@@ -306,6 +307,14 @@ impl Client {
             return Err(ClientError::from_answer(&self.server, answer.status(), answer.body()));
         }
         Ok(answer)
+    }
+
+    /// Hears what happens to sessions, of everything or as the query of `path` says.
+    ///
+    /// # Errors
+    /// When the call fails or is refused.
+    pub async fn listen(&self, path: &Path) -> Result<Lines, ClientError> {
+        transport::listen(&self.server, self.request(Method::GET, path, None)).await
     }
 
     fn request(&self, method: Method, path: &Path, body: Option<Value>) -> Request<Full<Bytes>> {

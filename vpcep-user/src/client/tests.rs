@@ -161,3 +161,19 @@ fn the_short_name_of_a_service_is_the_middle_of_its_full_name() {
         assert_eq!(service.short_name(), short_name, "{full_name}");
     }
 }
+
+#[tokio::test]
+async fn lines_are_read_one_by_one_to_the_end_of_the_answer() {
+    let server = FakeServer::answering(&[(200, "first\n\n\nsecond\nhalf")]);
+    let mut lines = server.client().listen(&Path::new(&["events"])).await.unwrap();
+    assert_eq!(lines.next().await.unwrap(), Some(b"first".to_vec()));
+    assert_eq!(lines.next().await.unwrap(), Some(b"second".to_vec()));
+    assert_eq!(lines.next().await.unwrap(), None, "half a line is none");
+}
+
+#[tokio::test]
+async fn who_may_not_listen_is_told_why() {
+    let server = FakeServer::answering(&[(400, r#"{"error_code":"EndPoint.1018","error_msg":"too many"}"#)]);
+    let Err(error) = server.client().listen(&Path::new(&["events"])).await else { panic!("listens") };
+    assert_eq!(error.to_string(), "EndPoint.1018: too many");
+}
