@@ -79,6 +79,13 @@ impl Cli {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", shown(arguments)))
+    }
+
+    /// A command line to run.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket).args(["-o", "json"]);
         // Whatever the caller's shell has set must not change what is tested.
@@ -88,8 +95,8 @@ impl Cli {
         if let Some(token) = &self.token {
             command.args(["--token", token]);
         }
-        command.args(arguments).stdin(Stdio::null());
-        command.output().with_context(|| format!("cannot run {}", shown(arguments)))
+        command.args(arguments);
+        command
     }
 }
 

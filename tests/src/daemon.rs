@@ -66,6 +66,7 @@ pub struct Daemon {
     netns: Netns,
     directory: PathBuf,
     datapath: Datapath,
+    more: Vec<OsString>,
     process: Option<Process>,
 }
 
@@ -80,7 +81,14 @@ impl Daemon {
     /// When the program is not built.
     pub fn new(netns: &Netns, directory: &Path, datapath: Datapath) -> Result<Self> {
         let program = program("vpcepd")?;
-        Ok(Self { program, netns: netns.clone(), directory: directory.to_owned(), datapath, process: None })
+        Ok(Self {
+            program,
+            netns: netns.clone(),
+            directory: directory.to_owned(),
+            datapath,
+            more: Vec::new(),
+            process: None,
+        })
     }
 
     /// The API's address, for programs in the daemon's namespace.
@@ -109,6 +117,11 @@ impl Daemon {
     /// When the program is not built.
     pub fn cli(&self) -> Result<Cli> {
         Cli::new(&self.socket())
+    }
+
+    /// From the next start on it runs with this setting besides.
+    pub fn set(&mut self, flag: &str, value: impl Into<OsString>) {
+        self.more.extend([flag.into(), value.into()]);
     }
 
     /// Starts it and waits until it answers.
@@ -200,6 +213,7 @@ impl Daemon {
         ] {
             arguments.extend([flag.into(), path.into_os_string()]);
         }
+        arguments.extend(self.more.iter().cloned());
         arguments
     }
 }

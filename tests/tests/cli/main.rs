@@ -6,6 +6,7 @@
 
 mod daemon;
 mod login;
+mod monitor;
 mod play;
 mod story;
 mod tls;

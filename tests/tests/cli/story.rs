@@ -288,6 +288,7 @@ pub const STORY: &[Step] = &[
     step(Operator, "endpoint update {endpoint} --refusal silent", Prints(&[("/id", "{endpoint}")])),
     step(CONSUMER, "endpoint update {endpoint} --refusal reset", Refused("EndPoint.0004")),
     step(CONSUMER, "sessions --endpoint {marker}", Prints(&[("/total_count", "0")])),
+    step(PROVIDER, "monitor --endpoint {endpoint}", Refused("EndPoint.2006")),
     step(CONSUMER, "stats --endpoint {endpoint}", Prints(&[("/stats", "*")])),
     step(PROVIDER, "service reject shop {endpoint}", Prints(&[("/connections/0/status", "rejected")])),
     step(PROVIDER, "service accept shop {endpoint}", Prints(&[("/connections/0/id", "{endpoint}")])),

@@ -11,6 +11,7 @@ mod bulk;
 mod client_whitelist;
 mod connection_limit;
 mod equal_ranges;
+mod events;
 mod half_close;
 mod hooks;
 mod icmp;

@@ -167,7 +167,7 @@ async fn send_over(
     let broken = |source: hyper::Error| ClientError::Broken { server: server.clone(), source: source.into() };
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // What ends the connection early also ends the request, which reports it.
-    let mut connection = Connection { task: tokio::spawn(connection), sender: sender };
+    let mut connection = Connection { task: tokio::spawn(connection), sender };
     let (head, body) = connection.sender.send_request(request).await.map_err(broken)?.into_parts();
     Ok(Answering { head, body, connection })
 }
