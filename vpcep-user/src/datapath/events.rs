@@ -167,7 +167,8 @@ impl Shared {
     }
 }
 
-/// Makes the maps shareable between the reader and passes.
+/// Apart from the other maps, which a pass keeps to itself for as long as it takes: the ring
+/// would be full by then.
 pub(super) type Events = Mutex<EventMaps>;
 
 /// One moment on both clocks.

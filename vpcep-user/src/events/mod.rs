@@ -137,7 +137,7 @@ pub struct Events {
     controller: Arc<Controller>,
     datapath: Arc<dyn Datapath>,
     is_on: bool,
-    state: Mutex<Audience>,
+    audience: Mutex<Audience>,
     /// How many there are, for the task that looks.
     count: watch::Sender<usize>,
 }
@@ -187,12 +187,7 @@ impl Events {
             reported,
             ended: false,
         };
-        // Without a flow log nobody was told of what was missed before; nobody asked.
-        let audience = match reported {
-            true => audience,
-            false => Audience { unreported: datapath.unreported_events()?, ..audience },
-        };
-        Ok(Self { controller, datapath, is_on, state: Mutex::new(audience), count })
+        Ok(Self { controller, datapath, is_on, audience: Mutex::new(audience), count })
     }
 
     /// Somebody listens from when this returns. `owner` is the project of a caller
@@ -224,6 +219,9 @@ impl Events {
             return Ok(lines);
         }
         if !audience.reported {
+            // What was reported to somebody else, and nobody has taken.
+            while !self.datapath.take_events(BATCH).is_empty() {}
+            audience.unreported = self.datapath.unreported_events()?;
             self.datapath.report_events(true)?;
             audience.reported = true;
         }
@@ -315,7 +313,7 @@ impl Events {
 
     fn audience(&self) -> MutexGuard<'_, Audience> {
         // A panic leaves at worst events undelivered that were taken.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

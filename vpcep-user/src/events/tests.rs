@@ -113,6 +113,22 @@ fn nothing_is_reported_unless_somebody_wants_to_know() {
 }
 
 #[test]
+fn whoever_comes_first_does_not_hear_what_was_left_for_others() {
+    let world = World::new();
+    let earlier = world.events(Some(world.flow_log()));
+    world.datapath.happen(opened(1));
+    world.datapath.withhold(Kind::Opened, Unreported { held_back: 5, lost: 0 });
+    drop(earlier);
+    let events = world.events(None);
+    let mut lines = listen(&events, Filter::everything());
+    events.turn();
+    assert_eq!(heard(&mut lines), []);
+    world.datapath.happen(closed(End::Idle));
+    events.turn();
+    assert_eq!(kinds(&heard(&mut lines)), ["closed"]);
+}
+
+#[test]
 fn each_listener_gets_what_it_asked_for_and_the_flow_log_everything() {
     let world = World::new();
     let events = world.events(Some(world.flow_log()));
