@@ -12,6 +12,7 @@
 //! measure itself.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::packet::{Datagram, Mac};
@@ -52,7 +53,7 @@ struct Contender {
     /// nftables counts each packet of a flow that nobody answers.
     has_limit: bool,
     /// Programs around it; dropped before the world they are in.
-    _links: Vec<std::os::fd::OwnedFd>,
+    _links: Vec<OwnedFd>,
     _world: World,
 }
 
@@ -183,7 +184,7 @@ fn between(
     world: World,
     (client, server): (Host, &Host),
     destination: &str,
-    mut links: Vec<std::os::fd::OwnedFd>,
+    mut links: Vec<OwnedFd>,
 ) -> Result<Contender> {
     // A veth takes redirected frames only while it polls.
     world.gateway().set_offloads(&client.gateway_interface, &[("gro", "on")])?;
@@ -201,7 +202,7 @@ fn finish(
     door: Mac,
     destination: &str,
     arrived: Counter,
-    links: Vec<std::os::fd::OwnedFd>,
+    links: Vec<OwnedFd>,
 ) -> Result<Contender> {
     let interface = client.netns.inside(|| index(HOST_INTERFACE))?;
     let frame = template(door, destination.parse().context("the destination")?);
@@ -233,7 +234,8 @@ fn template(door: Mac, destination: std::net::Ipv4Addr) -> Vec<u8> {
     .build()
 }
 
-fn index(interface: &str) -> Result<u32> {
+/// Kernel index of an interface of the calling thread's namespace.
+pub fn index(interface: &str) -> Result<u32> {
     let name = std::ffi::CString::new(interface)?;
     // SAFETY: a string that ends in zero and lives through the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {

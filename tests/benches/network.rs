@@ -6,12 +6,16 @@
 //! rows shares the settings of its end hosts: XDP on veth wants GRO on and tx
 //! offload off there, and nftables is measured under both.
 //!
+//! A wire is what no gateway can go below: two programs that send whatever comes in out of the
+//! other side, between hosts of one network.
+//!
 //! One row is one world: client 10.0.0.182, gateway, server 192.168.24.10. The
 //! client uses 10.0.0.100; the server sees a source in 198.19.128.0/17.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +26,7 @@ use vpcep_tests::world::{Host, Network};
 use vpcep_tests::{Mode, Netns, Offer, Process, World};
 
 use crate::report::{Table, median};
+use crate::{dataplane, raw_bpf};
 
 const ROUNDS: usize = 5;
 const CLIENT: &str = "10.0.0.182";
@@ -46,8 +51,10 @@ struct Contender {
     name: &'static str,
     client: Netns,
     address: String,
+    short_port: u16,
     // Dropped in this order: servers first, then the namespaces they live in.
     _bulk_server: Process,
+    _links: Vec<OwnedFd>,
     _world: World,
 }
 
@@ -66,8 +73,10 @@ pub fn run() -> Result<Table> {
         nftables("nftables", Mode::Tc)?,
         vpcep("vpcep, XDP", Mode::Xdp)?,
         nftables("nftables, GRO on and tx off at the hosts", Mode::Xdp)?,
+        wire("a wire, TC", Mode::Tc)?,
+        wire("a wire, XDP", Mode::Xdp)?,
     ];
-    let mut samples: [Samples; 4] = Default::default();
+    let mut samples: [Samples; 6] = Default::default();
     for _ in 0..ROUNDS {
         for (contender, samples) in contenders.iter().zip(&mut samples) {
             contender.measure(samples).with_context(|| format!("cannot measure {}", contender.name))?;
@@ -139,6 +148,24 @@ fn nftables(name: &'static str, mode: Mode) -> Result<Contender> {
     serve(name, world, clients, &servers, ENDPOINT.to_owned())
 }
 
+/// Two hosts of one network, and between them two programs of four instructions.
+fn wire(name: &'static str, mode: Mode) -> Result<Contender> {
+    let mut world = World::start(mode)?;
+    let client = world.add_host(&Network::around(&[CLIENT])?)?;
+    let server = world.add_host(&Network::around(&[ENDPOINT])?)?;
+    let links = world.gateway().inside(|| {
+        let ends =
+            [dataplane::index(&client.gateway_interface)?, dataplane::index(&server.gateway_interface)?];
+        let link = |from, to| match mode {
+            Mode::Xdp => raw_bpf::attach_xdp(&raw_bpf::xdp_redirect(to)?, from),
+            Mode::Tc => raw_bpf::attach_tc(&raw_bpf::tc_redirect(to)?, from),
+        };
+        Ok(vec![link(ends[0], ends[1])?, link(ends[1], ends[0])?])
+    })?;
+    let contender = serve(name, world, client, &server, ENDPOINT.to_owned())?;
+    Ok(Contender { short_port: SHORT_PORTS.1, _links: links, ..contender })
+}
+
 /// Starts the servers. Threads end with the process.
 fn serve(
     name: &'static str,
@@ -158,8 +185,15 @@ fn serve(
     let mut iperf3 = server.netns.command("iperf3");
     iperf3.args(["--server", "--port", &BULK_PORT.to_string()]);
     let bulk_server = Process::spawn("iperf3", &mut iperf3, &world.directory().join("iperf3.log"))?;
-    let contender =
-        Contender { name, client: client.netns, address, _bulk_server: bulk_server, _world: world };
+    let contender = Contender {
+        name,
+        client: client.netns,
+        address,
+        short_port: SHORT_PORTS.0,
+        _bulk_server: bulk_server,
+        _links: Vec::new(),
+        _world: world,
+    };
     wait_until("iperf3 answers through the gateway", PATIENCE, || Ok(contender.reaches(BULK_PORT)))?;
     Ok(contender)
 }
@@ -207,7 +241,7 @@ impl Contender {
 
     /// Connect, one byte there and back, close.
     fn connections_per_sec(&self) -> Result<f64> {
-        let target = self.target(SHORT_PORTS.0)?;
+        let target = self.target(self.short_port)?;
         self.client.inside(|| {
             fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535")?;
             let start = Instant::now();

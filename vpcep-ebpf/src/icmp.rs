@@ -357,7 +357,11 @@ fn relay<P: Packet>(packet: &mut P, headers: &Headers, inner: &Inner, to: &Rewri
         // SAFETY: bounds checked just now.
         let known = unsafe { *check };
         if inner.protocol == IPPROTO_TCP || known != 0 {
-            let new = csum::apply(known, csum::add(addresses, ports));
+            let new = match csum::apply(known, csum::add(addresses, ports)) {
+                // To UDP 0 is "none" (RFC 768).
+                0 if inner.protocol == IPPROTO_UDP => 0xffff,
+                sum => sum,
+            };
             // SAFETY: as above.
             unsafe { *check = new };
             changed = csum::add(changed, csum::diff16(known, new));

@@ -15,12 +15,13 @@ use crate::stage::{
 };
 use crate::table::{Case, backend_data, check, client_data, established, first_source_port};
 
-const ICMP: u8 = 1;
+/// IANA number of ICMP.
+pub const ICMP: u8 = 1;
 /// A router of the provider's network.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 24, 1);
 
 /// An ICMP message with its checksum.
-fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8]) -> Vec<u8> {
+pub fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8]) -> Vec<u8> {
     let mut bytes = [&[kind, code, 0, 0][..], &rest, body].concat();
     let check = checksum(&bytes);
     bytes[2..4].copy_from_slice(&check.to_be_bytes());
@@ -37,7 +38,7 @@ fn ping(kind: u8) -> Datagram {
 }
 
 /// An error about this packet, of which it has `bytes` behind the IP header.
-fn error(kind: u8, code: u8, rest: [u8; 4], about: &Segment, bytes: usize) -> Vec<u8> {
+pub fn error(kind: u8, code: u8, rest: [u8; 4], about: &Segment, bytes: usize) -> Vec<u8> {
     let inner = &about.build()[14..];
     let header_len = usize::from(inner[0] & 0xf) * 4;
     message(kind, code, rest, &inner[..(header_len + bytes).min(inner.len())])

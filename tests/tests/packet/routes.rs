@@ -16,8 +16,9 @@ use vpcep_common::maps;
 use vpcep_common::route::{DEFAULT_TABLE, Route, RouteKey, SubnetKey, Wanted};
 use vpcep_common::session::FlowKey;
 use vpcep_common::tcp::flags::{ACK, SYN};
-use vpcep_tests::packet::{Mac, Segment};
+use vpcep_tests::packet::{Datagram, Mac, Segment, checksum};
 
+use crate::icmp::{ICMP, error};
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, PROVIDER, SOURCE};
 use crate::table::{Case, check, on_each_hook};
@@ -110,6 +111,38 @@ fn the_destination_is_kept_there_and_back() {
         assert_eq!((traffic.packets_out, traffic.packets_in), (1, 1));
         assert_eq!((gateway.connections(NUMBER).current, gateway.connections(ENDPOINT).current), (1, 0));
     });
+}
+
+/// RFC 5508 REQ-5: what the client's network says of a packet of the store gets to the store.
+#[test]
+fn errors_about_a_session_cross_to_the_destination() {
+    on_each_hook(|gateway, hook| {
+        lay(gateway);
+        gateway.run(hook, CONSUMER.ifindex, &from_client(CLIENT, STORE, SYN).build());
+        let source = SocketAddrV4::new(SOURCE, source_port(gateway));
+        let answer = Segment { ttl: 62, ..Segment::new(STORE, CLIENT, SYN | ACK) };
+        let complaint = |about: &Segment, from: Ipv4Addr| {
+            Datagram::new(from, *STORE.ip(), ICMP, &error(3, 3, [0; 4], about, 8))
+        };
+        let datagram = Datagram { to: CONSUMER.mac, from: CLIENT_MAC, ..complaint(&answer, *CLIENT.ip()) };
+        let out = gateway.run(hook, CONSUMER.ifindex, &datagram.build());
+        let answer = Segment { destination: source, ..answer };
+        let expected = Datagram { to: ROUTER_MAC, from: PROVIDER.mac, ttl: 63, ..complaint(&answer, SOURCE) };
+        assert_eq!(out.verdict, Verdict::Redirect, "{:?}", gateway.drops());
+        assert_eq!(Datagram::parse(&out.frame), Some(expected));
+    });
+}
+
+#[test]
+fn a_destination_that_is_led_to_answers_no_ping_here() {
+    let mut ping = vec![8, 0, 0, 0, 0, 1, 0, 1];
+    let sum = checksum(&ping);
+    ping[2..4].copy_from_slice(&sum.to_be_bytes());
+    let ping = Datagram::new(*CLIENT.ip(), *STORE.ip(), ICMP, &ping);
+    check([Case::new("ping", CONSUMER, Datagram { to: CONSUMER.mac, from: CLIENT_MAC, ..ping }.build())
+        .before(|gateway, _| lay(gateway))
+        .vanishes()
+        .counts(NUMBER, DropReason::Protocol)]);
 }
 
 #[test]

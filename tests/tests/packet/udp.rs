@@ -10,6 +10,7 @@ use vpcep_common::session::{FlowKey, Word};
 use vpcep_common::tcp::{IPPROTO_UDP, State};
 use vpcep_tests::packet::{Datagram, checksum};
 
+use crate::icmp::{ICMP, message};
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{
     self, BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, PROVIDER, SOURCE,
@@ -218,5 +219,33 @@ fn a_reject_cuts_udp_and_an_accept_lets_it_go_on() {
         client_sends(gateway, hook, 123, b"five", Sum::Right);
         backend_sends(gateway, hook, 123, b"six", Sum::Right);
         assert_eq!(gateway.connections(ENDPOINT).current, 1);
+    });
+}
+
+/// RFC 768: a checksum that comes out as 0 is sent as all ones, also inside of an ICMP error.
+#[test]
+fn a_checksum_inside_of_an_error_never_becomes_none() {
+    const SYSLOG: u16 = 514;
+    const CHECKSUM_AT: usize = 8 + 20 + 6;
+    on_each_hook(|gateway, hook| {
+        map_udp(gateway, SYSLOG);
+        client_sends(gateway, hook, SYSLOG, b"anybody?", Sum::Right);
+        let sent = udp(source(gateway, SYSLOG), BACKEND, b"anybody?", Sum::Right);
+        let complaint = |check: u16| {
+            let mut about = sent.build()[14..].to_vec();
+            about[26..28].copy_from_slice(&check.to_be_bytes());
+            let payload = message(3, 3, [0; 4], &about[..28]);
+            let datagram = Datagram::new(*BACKEND.ip(), SOURCE, ICMP, &payload);
+            let frame = Datagram { to: PROVIDER.mac, from: BACKEND_MAC, ..datagram }.build();
+            let out = gateway.run(hook, PROVIDER.ifindex, &frame);
+            assert_eq!(out.verdict, Verdict::Redirect, "{:?}", gateway.drops());
+            let told = Datagram::parse(&out.frame).expect("a packet").payload;
+            assert_eq!(checksum(&told), 0, "of the error itself");
+            u16::from_be_bytes([told[CHECKSUM_AT], told[CHECKSUM_AT + 1]])
+        };
+        let (before, after) = (0x1234, u32::from(complaint(0x1234)));
+        // The translation adds the same to each sum; this one it brings to 0.
+        let to_zero = (before + 0xffff - after) % 0xffff;
+        assert_eq!(complaint(to_zero as u16), 0xffff);
     });
 }
