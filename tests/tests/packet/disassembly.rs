@@ -84,7 +84,8 @@ fn programs_leave_the_verifier_room() {
     if is_skipped() {
         return;
     }
-    let gateway = Gateway::load(&Hook::BOTH, Capacity::default()).unwrap();
+    let mut gateway = Gateway::load(&Hook::BOTH, Capacity::default()).unwrap();
+    gateway.load_reaper().unwrap();
     for name in [programs::XDP, programs::TC, programs::REAP] {
         let info = gateway.ebpf.program(name).unwrap().info().unwrap();
         let Some(verified) = info.verified_instruction_count() else { continue };

@@ -129,7 +129,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Loads the programs of `hooks` and the reaper with empty maps, and moves
+    /// Loads the programs of `hooks` with empty maps, and moves
     /// the thread into a network namespace with the interfaces of
     /// [`crate::stage`] if it is not in one yet.
     ///
@@ -152,21 +152,20 @@ impl Gateway {
             loader.map_max_entries(name, entries);
         }
         let mut ebpf = loader.load(OBJECT).context("cannot create the maps")?;
-        // The verifier is what takes time, so a hook that is not run is left out.
-        for name in hooks.iter().map(|hook| hook.program()).chain([programs::REAP]) {
-            let program =
-                ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
-            match program {
-                Program::Xdp(program) => program.load(),
-                Program::SchedClassifier(program) => program.load(),
-                Program::RawTracePoint(program) => program.load(),
-                other => {
-                    bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type())
-                }
-            }
-            .with_context(|| format!("cannot load program {name}"))?;
+        // The verifier is what takes time, so what is not run is left out.
+        for hook in hooks {
+            load_program(&mut ebpf, hook.program())?;
         }
         Ok(Self { ebpf })
+    }
+
+    /// Loads the reaper, unless it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn load_reaper(&mut self) -> Result<()> {
+        let is_loaded = self.ebpf.program(programs::REAP).is_some_and(|program| program.fd().is_ok());
+        if is_loaded { Ok(()) } else { load_program(&mut self.ebpf, programs::REAP) }
     }
 
     /// Runs a frame that came in on an interface through one hook.
@@ -219,8 +218,9 @@ impl Gateway {
     /// Lists slots for the reaper.
     ///
     /// # Panics
-    /// When they are more than one run takes.
+    /// When they are more than one run takes, or the kernel refuses the reaper.
     pub fn list_for_reaper(&mut self, slots: &[u32]) {
+        self.load_reaper().expect("the kernel takes the reaper");
         let mut list = self.array::<u64>(maps::REAP_LIST);
         for (i, slot) in slots.iter().enumerate() {
             list.set(i as u32, u64::from(*slot), 0).expect("one run takes REAP_BATCH slots");
@@ -434,6 +434,17 @@ impl Gateway {
         }
         drops
     }
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let program = ebpf.program_mut(name).with_context(|| format!("the object lacks program {name}"))?;
+    match program {
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
+        other => bail!("program {name} is of type {:?}: XDP, TC or raw tracepoint", other.prog_type()),
+    }
+    .with_context(|| format!("cannot load program {name}"))
 }
 
 /// What keeps this process from loading programs, if anything does.
