@@ -15,7 +15,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, ensure};
-use vpcep_tests::packet::{Datagram, Mac};
+use vpcep_tests::packet::{Datagram, Mac, parse_mac};
+use vpcep_tests::wire::index;
 use vpcep_tests::world::{HOST_INTERFACE, Host, Network};
 use vpcep_tests::{Mode, Offer, Tenant, World};
 
@@ -234,22 +235,10 @@ fn template(door: Mac, destination: std::net::Ipv4Addr) -> Vec<u8> {
     .build()
 }
 
-/// Kernel index of an interface of the calling thread's namespace.
-pub fn index(interface: &str) -> Result<u32> {
-    let name = std::ffi::CString::new(interface)?;
-    // SAFETY: a string that ends in zero and lives through the call.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => Err(std::io::Error::last_os_error()).with_context(|| format!("interface {interface}")),
-        index => Ok(index),
-    }
-}
-
 /// The MAC of one of the gateway's interfaces.
 fn mac(world: &World, interface: &str) -> Result<Mac> {
     let text = world.gateway().run(&["cat", &format!("/sys/class/net/{interface}/address")])?;
-    let bytes: Vec<u8> =
-        text.trim().split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    bytes.try_into().ok().with_context(|| format!("no MAC: {text:?}"))
+    parse_mac(text.trim()).with_context(|| format!("no MAC: {text:?}"))
 }
 
 /// Dropped by XDP as soon as it comes in.

@@ -22,11 +22,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::tenant::SNAT_RANGE;
 use vpcep_tests::wait::wait_until;
+use vpcep_tests::wire::index;
 use vpcep_tests::world::{Host, Network};
 use vpcep_tests::{Mode, Netns, Offer, Process, World};
 
+use crate::raw_bpf;
 use crate::report::{Table, median};
-use crate::{dataplane, raw_bpf};
 
 const ROUNDS: usize = 5;
 const CLIENT: &str = "10.0.0.182";
@@ -154,8 +155,7 @@ fn wire(name: &'static str, mode: Mode) -> Result<Contender> {
     let client = world.add_host(&Network::around(&[CLIENT])?)?;
     let server = world.add_host(&Network::around(&[ENDPOINT])?)?;
     let links = world.gateway().inside(|| {
-        let ends =
-            [dataplane::index(&client.gateway_interface)?, dataplane::index(&server.gateway_interface)?];
+        let ends = [index(&client.gateway_interface)?, index(&server.gateway_interface)?];
         let link = |from, to| match mode {
             Mode::Xdp => raw_bpf::attach_xdp(&raw_bpf::xdp_redirect(to)?, from),
             Mode::Tc => raw_bpf::attach_tc(&raw_bpf::tc_redirect(to)?, from),

@@ -26,6 +26,12 @@ pub const PSH: u8 = 0x08;
 const BROADCAST: Mac = [0xff; 6];
 const DONT_FRAGMENT: u16 = 0x4000;
 
+/// A MAC as programs print it, such as `02:00:00:00:00:0a`.
+pub fn parse_mac(text: &str) -> Option<Mac> {
+    let bytes: Option<Vec<u8>> = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    bytes?.try_into().ok()
+}
+
 /// An Ethernet frame of any type.
 pub fn ethernet(destination: Mac, source: Mac, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(ETHERNET_LEN + payload.len());

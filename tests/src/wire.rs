@@ -47,12 +47,7 @@ impl Wire {
         if result != 0 {
             return Err(io::Error::last_os_error().into());
         }
-        let name = std::ffi::CString::new(interface)?;
-        // SAFETY: a string that ends in zero and lives through the call.
-        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-        if index == 0 {
-            return Err(io::Error::last_os_error().into());
-        }
+        let index = index(interface)?;
         // SAFETY: all zero is a valid address.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET as u16;
@@ -127,6 +122,19 @@ impl Wire {
             frame.splice(MACS_LEN..MACS_LEN, tag);
         }
         Ok(frame)
+    }
+}
+
+/// Kernel index of an interface of the calling thread's namespace.
+///
+/// # Errors
+/// When there is no such interface.
+pub fn index(interface: &str) -> Result<u32> {
+    let name = std::ffi::CString::new(interface)?;
+    // SAFETY: a string that ends in zero and lives through the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()).with_context(|| format!("interface {interface}")),
+        index => Ok(index),
     }
 }
 

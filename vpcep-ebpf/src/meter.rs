@@ -1,11 +1,10 @@
 //! Rates of an endpoint; the arithmetic is in `vpcep_common::meter`.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use vpcep_common::meter::{BYTE_BURST, admit, packet_cost};
 use vpcep_common::tcp::Side;
 
-use crate::atomic;
 use crate::maps::{CONNECTIONS, POLICIES};
+use crate::{atomic, events};
 
 /// Times a word is tried again when another CPU was faster.
 const RETRIES: u32 = 4;
@@ -16,8 +15,7 @@ pub fn admits(paid_until: *mut u64, cost: u64, burst: u64) -> bool {
     if cost == 0 {
         return true;
     }
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let now = events::now_ns();
     for _ in 0..RETRIES {
         // SAFETY: a pointer into the map, by all callers.
         let known = unsafe { atomic::load(paid_until) };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use vpcep_tests::cli::number_at;
-use vpcep_tests::{Cli, Nginx, Offer, Process, World, wait_until};
+use vpcep_tests::{Cli, Endpoint, Nginx, Offer, Process, Service, Tenant, Vpc, World, wait_until};
 
 crate::scenarios!(a_connection_is_seen_to_open_and_to_close, what_happens_without_vpcepd_is_told_later);
 
@@ -17,15 +17,31 @@ const SOON: Duration = Duration::from_secs(10);
 /// The most that a monitor may live on without vpcepd.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-fn a_connection_is_seen_to_open_and_to_close(world: &mut World) -> Result<()> {
-    let log = keep_flow_log(world)?;
+/// A server behind an endpoint.
+struct Stage {
+    account: Tenant,
+    clients: Vpc,
+    servers: Vpc,
+    service: Service,
+    endpoint: Endpoint,
+    address: String,
+    _nginx: Nginx,
+}
+
+fn stage(world: &mut World) -> Result<Stage> {
     let account = world.tenant("acme")?;
     let clients = world.vpc(&account, "clients", &["10.0.0.182"])?;
     let servers = world.provider_vpc(&account, "servers", &["192.168.24.10"])?;
-    let _nginx = Nginx::start("web", &servers.host, &[8080], world.directory())?;
+    let nginx = Nginx::start("web", &servers.host, &[8080], world.directory())?;
     let service = account.offer(&servers, Offer { name: "web", ports: &["80:8080"], approval: false })?;
     let endpoint = account.connect(&clients, &service, &[])?;
     let address = account.await_address(&endpoint)?;
+    Ok(Stage { account, clients, servers, service, endpoint, address, _nginx: nginx })
+}
+
+fn a_connection_is_seen_to_open_and_to_close(world: &mut World) -> Result<()> {
+    let log = keep_flow_log(world)?;
+    let Stage { account, clients, servers, service, endpoint, address, _nginx } = stage(world)?;
 
     let output = world.directory().join("monitor.log");
     let arguments = ["monitor", "--endpoint", &endpoint.id, "--event", "opened,closed", "--count", "2"];
@@ -75,13 +91,7 @@ fn a_connection_is_seen_to_open_and_to_close(world: &mut World) -> Result<()> {
 
 fn what_happens_without_vpcepd_is_told_later(world: &mut World) -> Result<()> {
     let log = keep_flow_log(world)?;
-    let account = world.tenant("acme")?;
-    let clients = world.vpc(&account, "clients", &["10.0.0.182"])?;
-    let servers = world.provider_vpc(&account, "servers", &["192.168.24.10"])?;
-    let _nginx = Nginx::start("web", &servers.host, &[8080], world.directory())?;
-    let service = account.offer(&servers, Offer { name: "web", ports: &["80:8080"], approval: false })?;
-    let endpoint = account.connect(&clients, &service, &[])?;
-    let address = account.await_address(&endpoint)?;
+    let Stage { account, clients, address, _nginx, .. } = stage(world)?;
 
     let output = world.directory().join("monitor.log");
     let mut monitor = Process::spawn("monitor", &mut account.cli.command(&["monitor"]), &output)?;

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::cli::number_at;
-use vpcep_tests::packet::{Mac, Segment};
+use vpcep_tests::packet::{Mac, Segment, parse_mac};
 use vpcep_tests::world::HOST_INTERFACE;
 use vpcep_tests::{Nginx, Offer, Wire, World, wait_until};
 
@@ -56,8 +56,7 @@ fn a_flood_at_one_endpoint_stops_no_other_and_is_soon_forgotten(world: &mut Worl
 /// The MAC in a line of `ip neigh`.
 fn neighbour(line: &str) -> Result<Mac> {
     let word = line.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).unwrap_or_default();
-    let bytes: Vec<u8> = word.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    bytes.try_into().map_err(|_| anyhow::anyhow!("no MAC in {line:?}"))
+    parse_mac(word).with_context(|| format!("no MAC in {line:?}"))
 }
 
 /// A thousand SYNs a second at most, each from another address of the clients' range.

@@ -250,7 +250,7 @@ fn socket(address: Be32, port: Be16) -> SocketAddrV4 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use vpcep_common::snat::RANGE;
     use vpcep_common::volume::Volume;
 
@@ -293,7 +293,7 @@ mod tests {
         Reader { clock, shard }.read(event, |number| Some(EndpointId::from_u128(number.into())))
     }
 
-    fn flow() -> Flow {
+    pub fn flow() -> Flow {
         Flow {
             client: "10.0.0.182:50000".parse().unwrap(),
             destination: "10.0.0.100:80".parse().unwrap(),

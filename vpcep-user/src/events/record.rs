@@ -302,6 +302,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::datapath::events::tests::flow;
     use crate::model::EndpointId;
 
     fn happening(what: What) -> Happening {
@@ -319,17 +320,6 @@ mod tests {
 
     fn shown(what: What) -> serde_json::Value {
         serde_json::to_value(Record::of(&happening(what), names())).unwrap()
-    }
-
-    fn flow() -> Flow {
-        Flow {
-            client: "10.0.0.182:50000".parse().unwrap(),
-            destination: "10.0.0.100:80".parse().unwrap(),
-            source: "198.19.128.0:40000".parse().unwrap(),
-            backend: "192.168.24.10:8080".parse().unwrap(),
-            vpc: 1,
-            provider_vpc: 2,
-        }
     }
 
     /// Names of fields are part of the API.
