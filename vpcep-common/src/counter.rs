@@ -120,6 +120,8 @@ drop_reasons! {
     ConnectionRate = 21, "connection_rate";
     /// The endpoint carries more than it may.
     Bandwidth = 22, "bandwidth";
+    /// The client's address found no room in a packet that has to carry it.
+    NoRoom = 24, "no_room";
 }
 
 impl DropReason {

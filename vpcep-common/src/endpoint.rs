@@ -74,6 +74,10 @@ pub mod policy {
     pub const WHITELIST: u64 = 1 << 1;
     /// A refused client gets silence instead of a reset.
     pub const SILENT: u64 = 1 << 2;
+    /// Servers learn the client's address by a TCP option.
+    pub const TOA: u64 = 1 << 3;
+    /// Servers learn it by a PROXY protocol header.
+    pub const PROXY: u64 = 1 << 4;
 
     /// Raised by one with every change of the policy. A session carries the
     /// generation it was last checked under; a mismatch is checked again.

@@ -23,6 +23,7 @@
 pub mod acl;
 pub mod attachment;
 pub mod be;
+pub mod client_address;
 pub mod counter;
 pub mod csum;
 pub mod endpoint;

@@ -1,5 +1,7 @@
 //! Map names, at most 15 bytes so that `bpftool map` shows them whole.
 
+/// Per-CPU array of one [`crate::client_address::Scratch`].
+pub const SCRATCH: &str = "SCRATCH";
 /// Array of [`crate::session::Slot`], mmapable: all sessions.
 pub const SLOTS: &str = "SLOTS";
 /// Array of [`crate::index::Bucket`]: from a flow to its slot, for the forward path.
@@ -8,6 +10,8 @@ pub const INDEX: &str = "INDEX";
 pub const ENDPOINTS: &str = "ENDPOINTS";
 /// Array of [`crate::endpoint::Policy`] by endpoint number, mmapable.
 pub const POLICIES: &str = "POLICIES";
+/// Array of [`crate::client_address::Tlvs`] by endpoint number.
+pub const TLVS: &str = "TLVS";
 /// Array of [`crate::ring::Ring`].
 pub const RINGS: &str = "RINGS";
 /// Array of how many connections (`u64`) a ring has been asked for, by ring number.
@@ -44,11 +48,12 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_BUDGETS: &str = "EVENT_BUDGETS";
 
 /// Every map, in the order `vpcep status` lists them.
-pub const ALL: [&str; 21] = [
+pub const ALL: [&str; 23] = [
     SLOTS,
     INDEX,
     ENDPOINTS,
     POLICIES,
+    TLVS,
     RINGS,
     TURNS,
     BACKENDS,
@@ -66,6 +71,7 @@ pub const ALL: [&str; 21] = [
     REAP_LIST,
     EVENTS,
     EVENT_BUDGETS,
+    SCRATCH,
 ];
 
 const _: () = {

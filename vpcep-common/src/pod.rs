@@ -2,7 +2,9 @@
 
 use aya::Pod;
 
-use crate::{acl, attachment, be, counter, endpoint, event, index, ring, route, session, settings};
+use crate::{
+    acl, attachment, be, client_address, counter, endpoint, event, index, ring, route, session, settings,
+};
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -21,6 +23,7 @@ pod!(
     attachment::NeighbourKey,
     attachment::NextHop,
     be::Be32,
+    client_address::Tlvs,
     counter::Connections,
     counter::Traffic,
     endpoint::Backend,

@@ -131,6 +131,18 @@ impl State {
         matches!(self, Self::Unanswered | Self::Query)
     }
 
+    /// Whether nobody has answered the client's SYN yet.
+    #[inline(always)]
+    pub const fn is_syn_sent(self) -> bool {
+        matches!(self, Self::SynSent)
+    }
+
+    /// Whether the client has finished the handshake.
+    #[inline(always)]
+    pub const fn has_client_answered(self) -> bool {
+        !matches!(self, Self::SynSent | Self::SynReceived)
+    }
+
     /// From the bits of a session word; what is none of ours is `None`.
     #[inline(always)]
     pub const fn from_bits(bits: u8) -> Self {

@@ -84,7 +84,7 @@ fn of_session(session: &Session) -> Event {
     Event {
         endpoint: session.word.endpoint(),
         slot: session.number,
-        created: slot.created,
+        created: slot.opened(),
         last_seen: slot.last_seen,
         client: slot.client,
         address: slot.endpoint,

@@ -18,6 +18,7 @@
 mod acl;
 mod arp;
 mod atomic;
+mod client_address;
 mod counters;
 mod endpoint;
 mod events;

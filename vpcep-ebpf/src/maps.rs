@@ -7,6 +7,7 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf};
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
+use vpcep_common::client_address::{Scratch, Tlvs};
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
 use vpcep_common::event::{Budget, Kind};
@@ -19,6 +20,8 @@ use vpcep_common::settings::Settings;
 use vpcep_common::snat::Shard;
 
 #[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
 pub static SLOTS: Array<Slot> = Array::with_max_entries(Shard::slots(32), BPF_F_MMAPABLE);
 #[map]
 pub static INDEX: Array<Bucket> = Array::with_max_entries(index::buckets(limits::DEFAULT_SESSIONS), 0);
@@ -27,6 +30,8 @@ pub static ENDPOINTS: HashMap<EndpointKey, EndpointValue> =
     HashMap::with_max_entries(limits::DEFAULT_ENDPOINTS, 0);
 #[map]
 pub static POLICIES: Array<Policy> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_MMAPABLE);
+#[map]
+pub static TLVS: Array<Tlvs> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_RDONLY_PROG);
 #[map]
 pub static RINGS: Array<Ring> = Array::with_max_entries(limits::MAX_RINGS, BPF_F_RDONLY_PROG);
 #[map]

@@ -1,6 +1,7 @@
 //! A packet of no session: whether it may open one, and the opening itself. To which
 //! backend is `ring.rs`.
 
+use vpcep_common::client_address::pending;
 use vpcep_common::counter::DropReason;
 use vpcep_common::endpoint::{Backend, NO_ENDPOINT};
 use vpcep_common::limits::FIRST_PROBE_PORT;
@@ -9,13 +10,14 @@ use vpcep_common::session::{FlowKey, Word, left_to_tc};
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::Side;
 
+use crate::client_address::Task;
 use crate::endpoint::{self, Address, Policy};
 use crate::packet::Packet;
 use crate::parse::Headers;
 use crate::pipeline::{Decision, Scene, towards_backend};
 use crate::session::{self, Opening, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{index, meter, neighbour, ring, route, snat};
+use crate::{client_address, index, meter, neighbour, ring, route, snat};
 
 /// No slot: no session has port 0.
 pub const NO_SLOT: u32 = 0;
@@ -26,6 +28,7 @@ pub fn forward_new<P: Packet>(
     packet: &P,
     scene: &Scene,
     headers: &Headers,
+    task: &mut Task,
     flow: &FlowKey,
     is_opening: bool,
     over: u32,
@@ -91,6 +94,11 @@ pub fn forward_new<P: Packet>(
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));
     }
     let is_half_open = policy.half_open != 0 && !headers.is_udp();
+    let pending = client_address::pending(policy.word, headers);
+    *task = client_address::by_syn(pending, headers);
+    if *task == Task::Refused {
+        return Err(Refusal::of(endpoint, DropReason::Malformed));
+    }
     let opening = Opening {
         generation: policy.generation(),
         backend: backend.address,
@@ -100,6 +108,8 @@ pub fn forward_new<P: Packet>(
         attachment: scene.attachment_number as u16,
         client_mac: headers.source_mac,
         left_to_tc: if packet.was_left(scene.attachment) { left_to_tc::CLIENT } else { 0 },
+        pending,
+        created: if pending & pending::PROXY != 0 { headers.sequence.get() } else { scene.now },
         counts: if is_half_open { Word::COUNTS } else { Word::COUNTED },
     };
     let session = open(scene, flow, &policy, &opening, over)?;

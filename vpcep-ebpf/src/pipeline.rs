@@ -22,6 +22,7 @@ use vpcep_common::settings::Settings;
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::{Side, flags};
 
+use crate::client_address::Task;
 use crate::endpoint::{self, Address, Policy};
 use crate::maps::SETTINGS;
 use crate::packet::Packet;
@@ -29,7 +30,7 @@ use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{counters, events, icmp, index, meter, neighbour, open, reset};
+use crate::{client_address, counters, events, icmp, index, meter, neighbour, open, reset};
 
 /// First multicast address (RFC 5771); broadcast is above.
 const MULTICAST: u32 = 0xe000_0000;
@@ -83,30 +84,35 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
     if headers.is_icmp() && headers.destination.get() < MULTICAST {
         return icmp::handle(packet, &scene, &headers);
     }
-    match decide(packet, &scene, &headers) {
-        Decision::Done(verdict) => verdict,
+    let mut task = Task::Nothing;
+    let refusal = match decide(packet, &scene, &headers, &mut task) {
+        Decision::Done(verdict) => return verdict,
         Decision::Forward { to, out, endpoint, sender } => {
             if !rewrite::translate(packet, &headers, &to) {
                 return Verdict::Drop;
             }
-            counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
-            Verdict::Sent(packet.send(out))
+            if task == Task::Nothing || client_address::carry(packet, &headers, endpoint) {
+                counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
+                return Verdict::Sent(packet.send(out));
+            }
+            Refusal::of(endpoint, DropReason::NoRoom)
         }
-        Decision::Refuse(refusal) => refuse(packet, &scene, &headers, refusal),
+        Decision::Refuse(refusal) => refusal,
         Decision::CutOff { to, out, refusal } => {
             counters::dropped(refusal.endpoint, refusal.reason);
             events::refused(settings, attachment.vpc, &headers, &refusal);
             if !reset::onward(packet, &headers, &to) {
                 return Verdict::Drop;
             }
-            Verdict::Sent(packet.send(out))
+            return Verdict::Sent(packet.send(out));
         }
-    }
+    };
+    refuse(packet, &scene, &headers, refusal)
 }
 
 /// Where an IPv4 packet belongs.
 #[inline(always)]
-fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
+fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers, task: &mut Task) -> Decision {
     let destination = headers.destination.get();
     // Multicast (224/4) and broadcast are for the host, if it lives here at all:
     // tenants have no business with its DHCP client or name resolution.
@@ -118,7 +124,7 @@ fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
         if !headers.is_carried() {
             return refused(Refusal::silent(transport(headers)));
         }
-        return match backward(packet, scene, headers) {
+        return match backward(packet, scene, headers, task) {
             Ok(decision) => decision,
             Err(refusal) => refused(refusal),
         };
@@ -126,7 +132,7 @@ fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Decision {
     if !headers.is_carried() {
         return other_protocol(scene, headers);
     }
-    match forward(packet, scene, headers) {
+    match forward(packet, scene, headers, task) {
         Ok(decision) => decision,
         Err(refusal) => refused(refusal),
     }
@@ -156,18 +162,23 @@ fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
 
 /// From a client towards an endpoint.
 #[inline(always)]
-fn forward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
+fn forward<P: Packet>(
+    packet: &P,
+    scene: &Scene,
+    headers: &Headers,
+    task: &mut Task,
+) -> Result<Decision, Refusal> {
     let flow = headers.flow(scene.attachment.vpc);
     let is_opening = headers.is_opening();
     match index::find(scene.settings, &flow) {
         Some(session) if !(is_opening && session.word.tcp().is_over()) => {
-            forward_known(packet, scene, headers, &session)
+            forward_known(packet, scene, headers, task, &session)
         }
         // By number: an absent session would leave registers unset, which the verifier
         // refuses to see saved ("R4 !read_ok").
         over => {
             let over = over.map_or(open::NO_SLOT, |session| session.number);
-            open::forward_new(packet, scene, headers, &flow, is_opening, over)
+            open::forward_new(packet, scene, headers, task, &flow, is_opening, over)
         }
     }
 }
@@ -178,6 +189,7 @@ fn forward_known<P: Packet>(
     packet: &P,
     scene: &Scene,
     headers: &Headers,
+    task: &mut Task,
     session: &Session,
 ) -> Result<Decision, Refusal> {
     let endpoint = session.word.endpoint();
@@ -201,6 +213,10 @@ fn forward_known<P: Packet>(
     }
     if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));
+    }
+    *task = client_address::from_client(session, headers);
+    if *task == Task::Refused {
+        return Err(Refusal::of(endpoint, DropReason::Malformed));
     }
     follow_client(session, scene, headers);
     session.track(Side::Client, headers.flags, scene.now);
@@ -274,7 +290,12 @@ pub fn check_policy(session: &Session) -> Result<(), Refusal> {
 
 /// From a provider's VPC, to an address of the range that backends see.
 #[inline(always)]
-fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<Decision, Refusal> {
+fn backward<P: Packet>(
+    packet: &P,
+    scene: &Scene,
+    headers: &Headers,
+    task: &mut Task,
+) -> Result<Decision, Refusal> {
     let shard = scene.settings.shard();
     // Another gateway's: its sessions are not ours to reset.
     let number = shard
@@ -343,6 +364,7 @@ fn backward<P: Packet>(packet: &P, scene: &Scene, headers: &Headers) -> Result<D
     }
     session.track(Side::Backend, headers.flags, scene.now);
     session.count(scene.settings, Side::Backend, headers.ip_len);
+    *task = client_address::from_backend(&session, headers, scene.now);
     Ok(Decision::Forward { to, out, endpoint, sender: Side::Backend })
 }
 

@@ -56,7 +56,7 @@ pub fn onward<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> boo
 
 #[inline(always)]
 fn write<P: Packet>(packet: &mut P, to: &Rewrite, sequence: Be32, acknowledgement: Be32, flags: u8) -> bool {
-    if !packet.trim(RESET_FRAME_LEN) {
+    if RESET_FRAME_LEN > packet.len() || !packet.resize(RESET_FRAME_LEN) {
         return false;
     }
     let mut segment = Segment {

@@ -255,6 +255,10 @@ pub struct Opening {
     pub client_mac: [u8; 6],
     /// See `vpcep_common::session::left_to_tc`.
     pub left_to_tc: u8,
+    /// See `vpcep_common::client_address::pending`.
+    pub pending: u8,
+    /// What `vpcep_common::session::Slot::created` begins with.
+    pub created: u32,
     /// The counts it is in: bits of `vpcep_common::session::Word::COUNTS`.
     pub counts: u64,
 }
@@ -276,7 +280,7 @@ pub fn publish(
     let slot = unsafe { &mut *claim.slot };
     slot.last_seen = now;
     slot.generation = opening.generation;
-    slot.created = now;
+    slot.created = opening.created;
     slot.client = flow.source;
     slot.endpoint = flow.destination;
     slot.backend = opening.backend;
@@ -290,6 +294,7 @@ pub fn publish(
     slot.client_mac = opening.client_mac;
     slot.protocol = flow.protocol;
     slot.left_to_tc = opening.left_to_tc;
+    slot.pending = opening.pending;
     slot.bytes_out = Volume::default();
     slot.bytes_in = Volume::default();
     if !indexed && let Err(reason) = index::enter(settings, flow, claim.number) {

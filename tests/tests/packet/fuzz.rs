@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use vpcep_common::be::Be16;
+use vpcep_common::client_address;
 use vpcep_common::endpoint::{EndpointValue, policy};
 use vpcep_common::maps;
 use vpcep_common::session::{Slot, Word};
@@ -36,6 +37,10 @@ const FLAGS: [u8; 10] =
     [SYN, SYN, ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, SYN | FIN | RST | ACK];
 /// Ethernet and IPv4 headers: the kernel runs TC on nothing shorter.
 const SHORTEST: usize = 34;
+/// What the client's address adds to a segment.
+const TOA_LEN: usize = client_address::TOA_LEN as usize;
+/// Likewise.
+const HEADER_LEN: usize = client_address::HEADER_LEN as usize;
 /// Packets between two looks at all slots.
 const AUDIT_EVERY: u64 = 8_192;
 
@@ -152,6 +157,9 @@ impl Play {
             policy::ACCEPTED,
             policy::ACCEPTED | policy::SILENT,
             policy::ACCEPTED | policy::WHITELIST,
+            policy::ACCEPTED | policy::TOA,
+            policy::ACCEPTED | policy::PROXY,
+            policy::ACCEPTED | policy::TOA | policy::PROXY,
             0,
         ]);
         let limit = self.random.one_of(&[0, 3, 20, 100]);
@@ -342,8 +350,15 @@ impl Play {
             }
             _ => return Err("from one VPC into another that it has nothing to do with"),
         }
-        if !is_reset && packet.payload.len() != before.payload.len() {
-            return Err("sent on, and longer or shorter than it came");
+        let grown = packet.payload.len().checked_sub(before.payload.len());
+        let takes_address = from.vpc == CONSUMER.vpc && packet.protocol == TCP;
+        let is_of_length = match grown {
+            Some(0) => true,
+            Some(grown) => takes_address && [TOA_LEN, HEADER_LEN, TOA_LEN + HEADER_LEN].contains(&grown),
+            None => false,
+        };
+        if !is_reset && !is_of_length {
+            return Err("sent on, and longer or shorter than it may be");
         }
         if self.seen.len() < 64 {
             self.seen.push((from, out.to_vec()));

@@ -12,6 +12,7 @@
 
 mod arp;
 mod balancing;
+mod client_address;
 mod concurrency;
 mod cut_off;
 mod disassembly;

@@ -42,6 +42,9 @@ unsafe fn pointer<const OFFSET: usize, C>(context: *const C) -> usize {
 /// Where a whole Ethernet frame of a reply ends: Ethernet, IPv4 and TCP without options.
 pub const RESET_FRAME_LEN: u32 = 54;
 
+/// Bytes of the gap that a TCP option is put into.
+const GAP: i32 = 8;
+
 /// No VLAN id (they have 12 bits), so that such frames belong to nobody.
 pub const FOREIGN_TAG: u16 = 0xffff;
 
@@ -107,8 +110,16 @@ pub trait Packet {
     /// Whether another hook saw this packet before and left it to this one.
     fn was_left(&self, attachment: &Attachment) -> bool;
 
-    /// Cuts the frame to `len` bytes. Invalidates pointers.
-    fn trim(&mut self, len: u32) -> bool;
+    /// Makes the frame `len` bytes long; ones that are new at its end are still to be written.
+    /// Invalidates pointers.
+    fn resize(&mut self, len: u32) -> bool;
+
+    /// Makes a gap of eight bytes behind [`RESET_FRAME_LEN`], for a TCP option; offsets in front of
+    /// it stay as they are. Invalidates pointers.
+    fn open_gap(&mut self) -> bool;
+
+    /// Whether this is several segments in one, to be cut up where it leaves.
+    fn is_aggregate(&self) -> bool;
 
     /// Whether a packet that came in on `from` can leave on `to` from this hook.
     fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool;

@@ -7,15 +7,32 @@ use core::mem::offset_of;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::generated::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
-    bpf_skb_vlan_push,
+    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
+    bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use aya_ebpf::programs::TcContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
-use super::{FOREIGN_TAG, Packet, pointer};
+use super::{FOREIGN_TAG, GAP, Packet, RESET_FRAME_LEN, pointer};
+use crate::maps::SCRATCH;
 use crate::parse::{ETH_P_8021Q, Headers};
+
+/// Bytes that are moved at once to open a gap.
+const CHUNK: u32 = 256;
+/// Chunks of the longest frame that is no aggregate: a jumbo frame of 9216 bytes.
+const MAX_CHUNKS: u32 = 36;
+
+/// Moves `len` bytes, 1 to [`CHUNK`], at an offset of the frame by the width of a gap.
+#[inline(always)]
+fn move_bytes(skb: *mut __sk_buff, scratch: *mut [u8; CHUNK as usize], offset: u32, len: u32) -> bool {
+    // SAFETY: the buffer has as many bytes; offsets are checked by the helper.
+    if unsafe { bpf_skb_load_bytes(skb.cast(), offset, scratch.cast(), len) } != 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { bpf_skb_store_bytes(skb, offset + GAP as u32, scratch.cast(), len, 0) == 0 }
+}
 
 /// A socket buffer at TC.
 pub struct TcPacket {
@@ -140,9 +157,46 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
-    fn trim(&mut self, len: u32) -> bool {
+    fn resize(&mut self, len: u32) -> bool {
         // SAFETY: the context of this run.
-        len <= self.len() && unsafe { bpf_skb_change_tail(self.context.skb.skb, len, 0) } == 0
+        unsafe { bpf_skb_change_tail(self.context.skb.skb, len, 0) == 0 }
+    }
+
+    /// What is behind moves: the kernel holds on to where the checksum of a segment begins that is
+    /// still to be completed, so that its header must stay in place.
+    #[inline(always)]
+    fn open_gap(&mut self) -> bool {
+        let len = self.len();
+        if !self.resize(len + GAP as u32) {
+            return false;
+        }
+        let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return false };
+        // SAFETY: a pointer into the map.
+        let scratch = unsafe { &raw mut (*scratch).bytes };
+        let skb = self.context.skb.skb;
+        let mut end = len;
+        for _ in 0..MAX_CHUNKS {
+            let left = end.wrapping_sub(RESET_FRAME_LEN);
+            if left < CHUNK {
+                break;
+            }
+            end -= CHUNK;
+            if !move_bytes(skb, scratch, end, CHUNK) {
+                return false;
+            }
+        }
+        let left = end.wrapping_sub(RESET_FRAME_LEN);
+        if left >= CHUNK {
+            return false;
+        }
+        let left = core::hint::black_box(left) & (CHUNK - 1);
+        left == 0 || move_bytes(skb, scratch, RESET_FRAME_LEN, left)
+    }
+
+    #[inline(always)]
+    fn is_aggregate(&self) -> bool {
+        // SAFETY: the context of this run.
+        unsafe { (*self.context.skb.skb).gso_size != 0 }
     }
 
     #[inline(always)]

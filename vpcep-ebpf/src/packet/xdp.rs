@@ -4,13 +4,13 @@ use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_tail};
+use aya_ebpf::helpers::generated::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use network_types::udp::UdpHdr;
 use vpcep_common::attachment::{Attachment, attachment_flags};
 use vpcep_common::csum;
 
-use super::{Packet, pointer};
+use super::{GAP, Packet, RESET_FRAME_LEN, pointer};
 use crate::parse::Headers;
 
 /// A frame at XDP.
@@ -130,10 +130,32 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn trim(&mut self, len: u32) -> bool {
+    fn resize(&mut self, len: u32) -> bool {
         let delta = len as i32 - self.len() as i32;
         // SAFETY: the context of this run.
-        delta <= 0 && unsafe { bpf_xdp_adjust_tail(self.context.ctx, delta) } == 0
+        unsafe { bpf_xdp_adjust_tail(self.context.ctx, delta) == 0 }
+    }
+
+    /// What is in front moves, which is less than what is behind.
+    #[inline(always)]
+    fn open_gap(&mut self) -> bool {
+        type Front = [u16; RESET_FRAME_LEN as usize / 2];
+        // SAFETY: the context of this run.
+        if unsafe { bpf_xdp_adjust_head(self.context.ctx, -GAP) } != 0 {
+            return false;
+        }
+        let Some(front) = self.at::<Front>(GAP as usize) else { return false };
+        // SAFETY: bounds checked just now.
+        let moved = unsafe { *front };
+        let Some(place) = self.at::<Front>(0) else { return false };
+        // SAFETY: as above.
+        unsafe { *place = moved };
+        true
+    }
+
+    #[inline(always)]
+    fn is_aggregate(&self) -> bool {
+        false
     }
 
     #[inline(always)]

@@ -284,15 +284,15 @@ impl Datapath for BpfDatapath {
         for number in 0..slots.len() {
             let slot = slots.get(number);
             if owner(&slot).is_some() {
-                newest.show((slot.created, number));
+                newest.show((slot.opened(), number));
             }
         }
         let (newest, total) = newest.finish();
         let now = sweep::now_ticks();
         // Only the order was kept; what has ended meanwhile is left out.
-        let info = |(created, number): (u32, u32)| {
+        let info = |(opened, number): (u32, u32)| {
             let slot = slots.get(number);
-            let id = owner(&slot).filter(|_| slot.created == created)?;
+            let id = owner(&slot).filter(|_| slot.opened() == opened)?;
             Some(self.session_info(id, number, &slot, now))
         };
         Ok((newest.into_iter().filter_map(info).collect(), total))
@@ -384,7 +384,7 @@ impl BpfDatapath {
             source: SocketAddrV4::new(source.into(), port),
             backend: SocketAddrV4::new(slot.backend.into(), slot.backend_port.get()),
             state: Word(slot.word).tcp().name().into(),
-            age_secs: idle(slot.created),
+            age_secs: idle(slot.opened()),
             idle_secs: idle(slot.last_seen),
         }
     }

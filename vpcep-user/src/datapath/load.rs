@@ -177,6 +177,7 @@ fn capacities(settings: &DatapathSettings) -> Vec<(&'static str, u32)> {
         // An endpoint has its address and, as a rule, a few ports.
         (names::ENDPOINTS, endpoints.saturating_mul(4).max(4096)),
         (names::POLICIES, endpoints),
+        (names::TLVS, endpoints),
         (names::CONNECTIONS, endpoints),
         (names::TRAFFIC, endpoints),
         (names::EVENTS, settings.events.ring_bytes),
