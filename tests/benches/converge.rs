@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use vpcep::datapath::bpf::BpfDatapath;
 use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, EventSettings, Timeouts};
-use vpcep::model::{Algorithm, AttachmentId, BackendId, EndpointId};
+use vpcep::model::{Algorithm, AttachmentId, BackendId, EndpointId, Idle};
 use vpcep::reconcile::desired::{
     AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort,
     Refusal, Servers,
@@ -101,6 +101,7 @@ fn desired(interface: &str) -> Desired {
         whitelist: None,
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
+        idle: Idle::default(),
     };
     Desired {
         version: 1,

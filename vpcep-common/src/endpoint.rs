@@ -61,10 +61,36 @@ pub struct Policy {
     pub byte_cost: u32,
     /// Where new connections go, see [`crate::ring::servers`].
     pub servers: u32,
+    /// What becomes of its idle connections, see [`idle`].
+    pub idle: u32,
     /// Zero.
-    pub pad: [u32; 3],
+    pub pad: [u32; 2],
 }
 const _: () = assert!(size_of::<Policy>() == 64);
+
+/// Values of [`Policy::idle`]: a time, and a flag that only user space looks at.
+pub mod idle {
+    /// Both ends of a TCP connection that has timed out are made to learn it.
+    const RESETS: u32 = 1 << 31;
+
+    /// From its parts; [`super::super::session::ticks`] below 2^31, 0 for those of the
+    /// settings.
+    pub const fn new(ticks: u32, resets: bool) -> u32 {
+        ticks | if resets { RESETS } else { 0 }
+    }
+
+    /// Ticks that a connection in use by both sides may be idle; 0 for those of the
+    /// settings.
+    #[inline(always)]
+    pub const fn ticks(value: u32) -> u32 {
+        value & !RESETS
+    }
+
+    /// Whether both ends are made to learn it.
+    pub const fn resets(value: u32) -> bool {
+        value & RESETS != 0
+    }
+}
 
 /// Bits of [`Policy::word`].
 pub mod policy {

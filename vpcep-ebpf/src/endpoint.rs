@@ -81,6 +81,8 @@ pub struct Policy {
     pub connection_cost: u32,
     /// See `vpcep_common::ring::servers`.
     pub servers: u32,
+    /// See `vpcep_common::endpoint::idle`.
+    pub idle: u32,
 }
 
 impl Policy {
@@ -94,7 +96,9 @@ impl Policy {
         let (limit, half_open) = unsafe { ((*value).limit, (*value).half_open) };
         // SAFETY: as above.
         let (connection_cost, servers) = unsafe { ((*value).connection_cost, (*value).servers) };
-        Some(Self { endpoint, word, limit, half_open, connection_cost, servers })
+        // SAFETY: as above.
+        let idle = unsafe { (*value).idle };
+        Some(Self { endpoint, word, limit, half_open, connection_cost, servers, idle })
     }
 
     /// Raised with every change.

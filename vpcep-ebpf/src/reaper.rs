@@ -7,11 +7,9 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
-use vpcep_common::counter::Connections;
-use vpcep_common::endpoint::policy;
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::session::{TICK_SHIFT, Use, Word};
-use vpcep_common::settings::Settings;
+use vpcep_common::settings::{Settings, Standing};
 
 use crate::maps::{CONNECTIONS, REAP_LIST, SETTINGS};
 use crate::{atomic, endpoint, events, index, session};
@@ -47,8 +45,8 @@ fn reap(settings: &Settings, number: u32, now_ns: u64) -> u64 {
     let Some(session) = session::in_slot(number) else { return reaped::KEPT };
     // SAFETY: a pointer into the map.
     let silence = now.wrapping_sub(unsafe { (*session.slot).last_seen });
-    let (accepted, crowded) = standing(session.word.endpoint());
-    if !settings.is_idle(session.word, accepted, crowded, silence) {
+    let standing = standing(session.word.endpoint());
+    if !settings.is_idle(session.word, standing, silence) {
         return reaped::KEPT;
     }
     let word = session.word.with_use(Use::Reaping);
@@ -56,7 +54,7 @@ fn reap(settings: &Settings, number: u32, now_ns: u64) -> u64 {
     if !unsafe { atomic::compare_and_swap(&raw mut (*session.slot).word, session.word.0, word.0) } {
         return reaped::KEPT;
     }
-    events::closed(settings, &session, accepted, now_ns);
+    events::closed(settings, &session, standing.is_accepted, now_ns);
     // SAFETY: a pointer into the map; REAPING makes the slot ours.
     let flow = unsafe { (*session.slot).key() };
     let was_indexed = index::leave(settings, &flow, number);
@@ -68,12 +66,12 @@ fn reap(settings: &Settings, number: u32, now_ns: u64) -> u64 {
     if was_indexed { reaped::FREED } else { reaped::FREED_UNINDEXED }
 }
 
-/// Whether an endpoint is accepted, and whether it is crowded.
+/// What an endpoint means for its sessions.
 #[inline(always)]
-fn standing(endpoint: u32) -> (bool, bool) {
-    let Some(policy) = endpoint::Policy::of(endpoint) else { return (false, false) };
-    let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) else { return (false, false) };
+fn standing(endpoint: u32) -> Standing {
+    let Some(policy) = endpoint::Policy::of(endpoint) else { return Standing::ABSENT };
+    let Some(connections) = CONNECTIONS.get_ptr_mut(endpoint) else { return Standing::ABSENT };
     // SAFETY: a pointer into the map.
     let current = unsafe { atomic::load(&raw const (*connections).current) };
-    (policy.word & policy::ACCEPTED != 0, Connections::is_crowded(current, policy.limit))
+    Standing::of(policy.word, policy.limit, policy.idle, current)
 }

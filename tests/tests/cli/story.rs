@@ -154,6 +154,12 @@ pub const STORY: &[Step] = &[
         "service update {full_name} --port 80:8080 --port 22:22",
         Prints(&[("/ports/1/client_port", "22")]),
     ),
+    step(
+        PROVIDER,
+        "service update shop --idle-timeout 350 --idle-reset off",
+        Prints(&[("/idle_timeout", "350"), ("/idle_reset", "false")]),
+    ),
+    step(PROVIDER, "service show shop", Prints(&[("/idle_timeout", "350"), ("/idle_reset", "false")])),
     step(CONSUMER, "service find {full_name}", Prints(&[("/id", "{service}")])),
     step(CONSUMER, "service find local.none.{domain}", Refused("EndPoint.")),
     // Who may connect.

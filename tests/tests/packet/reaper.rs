@@ -1,5 +1,6 @@
 //! The end of sessions: what is idle goes, whole, and nothing else does.
 
+use vpcep_common::endpoint::idle;
 use vpcep_common::endpoint::policy::{ACCEPTED, WHITELIST};
 use vpcep_common::limits::REAP_BATCH;
 use vpcep_common::maps;
@@ -79,6 +80,29 @@ fn sessions_of_an_endpoint_that_is_not_accepted_go_as_fast_as_reset_ones() {
             gateway.set_policy(flags, 2, LIMIT);
             gateway.age(slot_number(), secs);
             assert_eq!(gateway.reap(&[slot_number()]), freed, "{name}");
+        });
+    }
+}
+
+#[test]
+fn an_endpoint_may_have_a_time_of_its_own_for_what_both_sides_use() {
+    const OWN_SECS: u32 = 350;
+    for (state, secs) in [
+        (State::Established, OWN_SECS),
+        (State::Answered, OWN_SECS),
+        (State::FinClient, idle_secs(State::FinClient)),
+        (State::Unanswered, idle_secs(State::Unanswered)),
+    ] {
+        on_each_hook(|gateway, hook| {
+            client_sends(gateway, hook, &syn());
+            bring_into(gateway, state);
+            // The session is there already when the time changes.
+            gateway.change_policy(|policy| policy.idle = idle::new(ticks(OWN_SECS), true));
+            gateway.age(slot_number(), secs - TOLERANCE_SECS);
+            assert_eq!(gateway.reap(&[slot_number()]), 0, "{state:?}: a little early");
+            gateway.age(slot_number(), secs);
+            assert_eq!(gateway.reap(&[slot_number()]), 1, "{state:?}: in time");
+            is_gone(gateway, &format!("{state:?}"));
         });
     }
 }

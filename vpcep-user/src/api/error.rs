@@ -364,6 +364,7 @@ fn model(error: &ModelError) -> &'static str {
         | ModelError::PasswordHash
         | ModelError::Time { .. }
         | ModelError::Weight { .. }
+        | ModelError::IdleTimeout { .. }
         | ModelError::Algorithm { .. }
         | ModelError::MemberName { .. }
         | ModelError::HealthCheck { .. }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::events::record::is_reason;
-use crate::model::{self, ModelError, Timestamp, VlanId};
+use crate::model::{self, Idle, IdleTimeout, ModelError, Timestamp, VlanId};
 
 /// Why a text is not a value of its argument.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum ValueError {
     Member,
     #[error("want *, a domain id, an account name, iam:domain::ID or organizations:orgPath::PATH")]
     Permission,
+    #[error(
+        "want whole seconds from {} to {}, or 0 for the gateway's setting",
+        IdleTimeout::MIN_SECS,
+        IdleTimeout::MAX_SECS
+    )]
+    IdleTimeout,
     #[error("want KEY=VALUE, such as env=prod")]
     Tag,
     #[error("want KEY or KEY=VALUE with values joined by commas, such as env=prod,staging")]
@@ -62,6 +68,16 @@ pub fn name(text: &str) -> Result<model::Name, ModelError> {
 /// When it is no number from 1 to 4094.
 pub fn vlan(text: &str) -> Result<VlanId, ValueError> {
     decimal(text).and_then(|id| VlanId::new(id).ok()).ok_or(ValueError::Vlan)
+}
+
+/// An idle time-out in seconds, 0 for none.
+///
+/// # Errors
+/// When a service cannot have it.
+pub fn idle_timeout(text: &str) -> Result<u32, ValueError> {
+    let timeout = decimal(text).and_then(|secs| IdleTimeout::from_secs(secs).ok());
+    let timeout = timeout.ok_or(ValueError::IdleTimeout)?;
+    Ok(Idle { timeout, ..Idle::default() }.timeout_secs())
 }
 
 /// A point in time, as it is or as how long ago it was.

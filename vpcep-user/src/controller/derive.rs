@@ -79,6 +79,7 @@ fn endpoint(
         whitelist: endpoint.whitelist.enforced(),
         limits: limits(state.quotas(Some(endpoint.project))),
         refusal: endpoint.refusal,
+        idle: service.idle,
     })
 }
 

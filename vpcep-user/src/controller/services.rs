@@ -8,8 +8,8 @@ use super::state::{Scope, State};
 use super::tx::Tx;
 use crate::model::connection::{Event, Step};
 use crate::model::{
-    Backend, BackendId, Description, Endpoint, PortMappings, Prefixes, Service, ServiceId, ServiceKind,
-    ServiceName, ServiceStatus, Tags, VpcId,
+    Backend, BackendId, Description, Endpoint, Idle, IdleTimeout, PortMappings, Prefixes, Service, ServiceId,
+    ServiceKind, ServiceName, ServiceStatus, Tags, VpcId,
 };
 
 /// What a service is made of.
@@ -27,6 +27,8 @@ pub struct NewService {
     pub is_public: bool,
     /// Whether endpoints may have a policy.
     pub enable_policy: bool,
+    /// What becomes of idle connections.
+    pub idle: Idle,
     /// The provider's tags.
     pub tags: Tags,
     /// The provider's note.
@@ -48,6 +50,10 @@ pub struct ServiceChange {
     pub prefixes: Option<Prefixes>,
     /// Whether it is offered to everyone. Endpoints that are there stay.
     pub is_public: Option<bool>,
+    /// Its idle time-out; `Some(None)` takes its own away. Also for open connections.
+    pub idle_timeout: Option<Option<IdleTimeout>>,
+    /// Whether the ends of idle connections get a reset.
+    pub idle_reset: Option<bool>,
     /// The provider's note.
     pub description: Option<Description>,
 }
@@ -86,6 +92,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         approval_enabled: new.approval_enabled,
         is_public: new.is_public,
         enable_policy: new.enable_policy,
+        idle: new.idle,
         permissions: Vec::new(),
         tags: new.tags,
         description: new.description,
@@ -134,7 +141,17 @@ pub fn update(
     id: ServiceId,
     change: ServiceChange,
 ) -> Result<Service, ControlError> {
-    let ServiceChange { approval_enabled, name, ports, backend, prefixes, is_public, description } = change;
+    let ServiceChange {
+        approval_enabled,
+        name,
+        ports,
+        backend,
+        prefixes,
+        is_public,
+        idle_timeout,
+        idle_reset,
+        description,
+    } = change;
     let mut service = changeable(tx.state, scope, id)?.clone();
     match (&service.kind, ports, backend, prefixes) {
         (ServiceKind::Interface { .. }, ports, backend, None) => {
@@ -157,6 +174,10 @@ pub fn update(
         }
     }
     service.is_public = is_public.unwrap_or(service.is_public);
+    service.idle = Idle {
+        timeout: idle_timeout.unwrap_or(service.idle.timeout),
+        reset: idle_reset.unwrap_or(service.idle.reset),
+    };
     service.approval_enabled = approval_enabled.unwrap_or(service.approval_enabled);
     service.name = name.or(service.name);
     service.description = description.unwrap_or(service.description);

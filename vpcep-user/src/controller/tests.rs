@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::{
-    Algorithm, Backend, BackendKind, Description, DnsServers, Endpoint, Name, Policy, Port, PortMapping,
-    PortMappings, ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId, Whitelist,
+    Algorithm, Backend, BackendKind, Description, DnsServers, Endpoint, Idle, Name, Policy, Port,
+    PortMapping, PortMappings, ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId,
+    Whitelist,
 };
 use crate::reconcile::desired::AttachMode;
 use crate::store::record::Numbers;
@@ -80,6 +81,7 @@ impl Bench {
             approval_enabled: false,
             is_public: false,
             enable_policy: false,
+            idle: Idle::default(),
             tags: Tags::default(),
             description: Description::default(),
         };

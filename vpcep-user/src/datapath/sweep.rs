@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use vpcep_common::counter::Connections;
-use vpcep_common::endpoint::policy;
 use vpcep_common::session::{Slot, TICK_SHIFT, Word};
-use vpcep_common::settings::Settings;
+use vpcep_common::settings::{Settings, Standing};
 
 use super::maps::Mapped;
 use super::mmap;
@@ -64,22 +63,20 @@ pub fn look(mapped: &Mapped, settings: &Settings) -> Sweep {
         let slot = mapped.slots.get(number);
         seen.note(word, &slot);
         let silence = now.wrapping_sub(slot.last_seen);
-        let (is_accepted, is_crowded) = standing(mapped, word.endpoint());
-        if settings.is_idle(word, is_accepted, is_crowded, silence) {
+        if settings.is_idle(word, standing(mapped, word.endpoint()), silence) {
             idle.push(number);
         }
     }
     seen.into_sweep(started, sessions, idle)
 }
 
-/// Whether an endpoint is accepted, and whether it is crowded.
-fn standing(mapped: &Mapped, endpoint: u32) -> (bool, bool) {
+/// What an endpoint means for its sessions.
+fn standing(mapped: &Mapped, endpoint: u32) -> Standing {
     if endpoint >= mapped.policies.len() {
-        return (false, false);
+        return Standing::ABSENT;
     }
     let policy = mapped.policies.get(endpoint);
-    let current = mapped.connections.get(endpoint).current;
-    (policy.word & policy::ACCEPTED != 0, Connections::is_crowded(current, policy.limit))
+    Standing::of(policy.word, policy.limit, policy.idle, mapped.connections.get(endpoint).current)
 }
 
 /// Flat tables while looking: a million sessions go through here.

@@ -135,6 +135,7 @@ fn service(provider: &Vpc) -> Service {
         approval_enabled: true,
         is_public: false,
         enable_policy: false,
+        idle: Idle::default(),
         permissions: vec![],
         tags: Tags::default(),
         description: Description::default(),

@@ -253,6 +253,16 @@ pub enum ModelError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// Not an idle time-out.
+    #[error(
+        "bad idle_timeout {value}: expected {} to {} seconds, or 0 for the gateway's setting",
+        super::IdleTimeout::MIN_SECS,
+        super::IdleTimeout::MAX_SECS
+    )]
+    IdleTimeout {
+        /// The seconds given.
+        value: i64,
+    },
     /// Not a policy.
     #[error("bad policy: {problem}")]
     Policy {

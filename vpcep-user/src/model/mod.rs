@@ -17,6 +17,7 @@ mod endpoint;
 mod error;
 mod health;
 mod id;
+mod idle;
 mod name;
 mod network;
 mod permission;
@@ -41,6 +42,7 @@ pub use id::{
     AttachmentId, BackendId, DomainId, EndpointId, PermissionId, ProjectId, RouteTableId, ServiceId,
     SubnetId, UserId, VpcId,
 };
+pub use idle::{Idle, IdleTimeout};
 pub use name::{Description, DnsDomain, FullName, Name, Region, ServiceName};
 pub use network::{Attachment, DnsServers, InterfaceAddress, InterfaceName, Subnet, VlanId, Vpc};
 pub use permission::{MAX_PERMISSIONS, Permission, PermissionEntry, PermissionKind};

@@ -1,7 +1,7 @@
 //! Endpoint services: a backend, or networks, offered to others.
 
 use super::{
-    BackendId, BackendKind, Cidr, Description, DomainId, ModelError, PermissionEntry, PortMapping,
+    BackendId, BackendKind, Cidr, Description, DomainId, Idle, ModelError, PermissionEntry, PortMapping,
     PortMappings, ProjectId, ServiceId, ServiceName, Tags, Timestamp, VpcId,
 };
 
@@ -24,6 +24,8 @@ pub struct Service {
     pub is_public: bool,
     /// Whether its endpoints may have a policy, which the service enforces.
     pub enable_policy: bool,
+    /// What becomes of idle connections.
+    pub idle: Idle,
     /// Who besides the own domain may connect.
     pub permissions: Vec<PermissionEntry>,
     /// The provider's tags.

@@ -11,11 +11,12 @@ use std::net::Ipv4Addr;
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
 use vpcep_common::be::{Be16, Be32};
-use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, policy};
+use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, idle, policy};
 use vpcep_common::limits;
 use vpcep_common::meter::{byte_cost, connection_cost};
 use vpcep_common::ring::{Ring, Share, servers};
 use vpcep_common::route::{DEFAULT_TABLE, Route, RouteKey, SubnetKey};
+use vpcep_common::session::ticks;
 
 use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal, Servers};
 use super::tables::{Hop, Tables};
@@ -293,7 +294,12 @@ impl Compiler<'_> {
             connection_cost: connection_cost(wanted.limits.connection_rate),
             byte_cost: byte_cost(wanted.limits.bandwidth),
             servers: 0,
-            pad: [0; 3],
+            // A reset would tell the client of a silent endpoint what silence keeps from it.
+            idle: idle::new(
+                ticks(wanted.idle.timeout_secs()),
+                wanted.idle.reset && wanted.refusal != Refusal::Silent,
+            ),
+            pad: [0; 2],
         }
     }
 

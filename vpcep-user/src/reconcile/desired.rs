@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId};
+use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId, Idle};
 
 /// Everything this gateway host should be doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct DesiredEndpoint {
     pub limits: DesiredLimits,
     /// What a refused client gets.
     pub refusal: Refusal,
+    /// What becomes of idle connections.
+    pub idle: Idle,
 }
 
 /// How much may flow through an endpoint. But for `connections`, 0 is no limit.

@@ -10,8 +10,8 @@ use super::super::request::{only, require, require_text, unset};
 use super::super::tags::{TagRequest, parse_tags};
 use crate::controller::services::{NewService, ServiceChange};
 use crate::model::{
-    BackendId, BackendKind, Cidr, Description, MAX_PORTS, MAX_TAGS, ModelError, Port, PortMapping,
-    PortMappings, Prefixes, Protocol, ServiceKind, ServiceName, VpcId,
+    BackendId, BackendKind, Cidr, Description, Idle, IdleTimeout, MAX_PORTS, MAX_TAGS, ModelError, Port,
+    PortMapping, PortMappings, Prefixes, Protocol, ServiceKind, ServiceName, VpcId,
 };
 
 /// One port mapping of a request.
@@ -80,6 +80,13 @@ pub struct CreateRequest {
     /// case.
     #[schemars(extend("enum" = ["interface", "gateway", null]))]
     service_type: Option<String>,
+    /// Seconds that a connection may be idle which is established, or UDP that both sides have
+    /// sent: 10 to 360000, or 0 for as long as the gateway's settings say.
+    #[schemars(range(min = 0, max = IdleTimeout::MAX_SECS))]
+    idle_timeout: Option<i64>,
+    /// Whether both ends of an established TCP connection that was idle for too long get a
+    /// reset then. Else each learns it when it next sends.
+    idle_reset: Option<bool>,
     /// Only `close` is supported, in any case.
     #[schemars(extend("enum" = ["close", null]))]
     tcp_proxy: Option<String>,
@@ -139,6 +146,8 @@ impl TryFrom<CreateRequest> for NewService {
             prefixes,
             public,
             enable_policy,
+            idle_timeout,
+            idle_reset,
             service_name,
             approval_enabled,
             service_type,
@@ -174,6 +183,10 @@ impl TryFrom<CreateRequest> for NewService {
             approval_enabled: approval_enabled.unwrap_or(true),
             is_public: public.unwrap_or(false),
             enable_policy: enable_policy.unwrap_or(false),
+            idle: Idle {
+                timeout: IdleTimeout::from_secs(idle_timeout.unwrap_or(0))?,
+                reset: idle_reset.unwrap_or(Idle::default().reset),
+            },
             tags: parse_tags(tags)?,
             description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
         })
@@ -200,6 +213,13 @@ pub struct UpdateRequest {
     prefixes: Option<Vec<String>>,
     /// Whether it is offered to everyone. The operator's to say.
     public: Option<bool>,
+    /// Seconds that a connection may be idle which is established, or UDP that both sides have
+    /// sent: 10 to 360000, or 0 for as long as the gateway's settings say.
+    #[schemars(range(min = 0, max = IdleTimeout::MAX_SECS))]
+    idle_timeout: Option<i64>,
+    /// Whether both ends of an established TCP connection that was idle for too long get a
+    /// reset then. Else each learns it when it next sends.
+    idle_reset: Option<bool>,
     /// Only `close` is supported, in any case.
     #[schemars(extend("enum" = ["close", null]))]
     tcp_proxy: Option<String>,
@@ -229,6 +249,8 @@ impl TryFrom<UpdateRequest> for ServiceChange {
             port_id,
             prefixes,
             public,
+            idle_timeout,
+            idle_reset,
             tcp_proxy,
             description,
         } = request;
@@ -240,6 +262,8 @@ impl TryFrom<UpdateRequest> for ServiceChange {
             backend: port_id.map(|id| id.parse()).transpose()?,
             prefixes: prefixes.map(|texts| parse_prefixes(&texts)).transpose()?,
             is_public: public,
+            idle_timeout: idle_timeout.map(IdleTimeout::from_secs).transpose()?,
+            idle_reset,
             description: description.map(|text| text.parse()).transpose()?,
         })
     }

@@ -71,6 +71,12 @@ pub struct ServiceView {
     prefixes: Vec<Cidr>,
     /// Whether it is offered to everyone.
     public: bool,
+    /// Seconds that a connection may be idle which is established, or UDP that both sides have
+    /// sent: 10 to 360000, or 0 for as long as the gateway's settings say.
+    idle_timeout: u32,
+    /// Whether both ends of an established TCP connection that was idle for too long get a
+    /// reset then.
+    idle_reset: bool,
     /// The provider's tags.
     tags: Vec<TagView>,
     /// The provider's note.
@@ -133,6 +139,8 @@ impl ServiceView {
             tcp_proxy: "close",
             prefixes: service.kind.prefixes().to_vec(),
             public: service.is_public,
+            idle_timeout: service.idle.timeout_secs(),
+            idle_reset: service.idle.reset,
             tags: TagView::all(&service.tags),
             description: service.description.as_str().into(),
             connection_count: connection_count(state, service.id),

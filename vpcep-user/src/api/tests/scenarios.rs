@@ -69,6 +69,31 @@ async fn between_accounts_the_whitelist_admits_and_the_provider_decides() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_idle_connections_reaches_the_data_plane_before_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.settle().await;
+    let path = format!("{SERVICES}/{service}");
+    for (change, timeout, reset) in [
+        (json!({}), 0, true),
+        (json!({"idle_timeout": 350}), 350, true),
+        (json!({"idle_reset": false}), 350, false),
+        (json!({"description": "d"}), 350, false),
+        (json!({"idle_timeout": 0, "idle_reset": null}), 0, false),
+    ] {
+        let answer = me.ok("PUT", &path, change.clone()).await;
+        let idle = world.datapath.desired().endpoints[&endpoint.parse().unwrap()].idle;
+        assert_eq!((idle.timeout_secs(), idle.reset), (timeout, reset), "{change}");
+        assert_eq!((&answer["idle_timeout"], &answer["idle_reset"]), (&json!(timeout), &json!(reset)));
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_endpoint_is_cut_at_once_and_then_not_found() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());

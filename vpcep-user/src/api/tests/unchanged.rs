@@ -42,6 +42,7 @@ async fn the_same_change_again_commits_nothing_and_moves_no_time() {
             format!("{SERVICES}/{service}"),
             json!({"service_name": "shop", "ports": [{"client_port": 81, "server_port": 81}]}),
         ),
+        ("PUT", format!("{SERVICES}/{service}"), json!({"idle_timeout": 350, "idle_reset": false})),
         ("PUT", format!("{SERVICES}/{service}"), json!({})),
         (
             "PUT",

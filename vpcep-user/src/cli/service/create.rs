@@ -4,11 +4,11 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Switch, progress};
+use super::{IdleReset, Switch, progress};
 use crate::cli::UsageError;
 use crate::cli::output::Answer;
 use crate::cli::resolve::{find, id_of};
-use crate::cli::value::{PortMapping, Reference, Tag};
+use crate::cli::value::{self, PortMapping, Reference, Tag};
 use crate::cli::wait::WaitArgs;
 use crate::client::{Backend, Client, Service, Vpc};
 use crate::model::{Cidr, Description, ServiceName};
@@ -43,6 +43,13 @@ pub struct CreateArgs {
     /// Endpoints may have policies, which what is behind the service enforces (operator)
     #[arg(long)]
     policy: bool,
+    /// Seconds that TCP which is established, or UDP that both sides have sent, may be idle: 10 to
+    /// 360000, or 0, the default, for the gateway's setting
+    #[arg(long, value_name = "SECS", value_parser = value::idle_timeout)]
+    idle_timeout: Option<u32>,
+    /// Who learns that an established TCP connection was idle for too long; on when absent
+    #[arg(long, value_enum)]
+    idle_reset: Option<IdleReset>,
     /// A tag, repeatable (at most 20)
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     tags: Vec<Tag>,
@@ -77,6 +84,10 @@ struct NewService {
     public: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     enable_policy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_reset: Option<IdleReset>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<Tag>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +147,8 @@ impl CreateArgs {
             approval_enabled: self.approval,
             public: self.public,
             enable_policy: self.policy,
+            idle_timeout: self.idle_timeout,
+            idle_reset: self.idle_reset,
             tags: self.tags,
             service_name: self.name.map(|name| name.as_str().to_owned()),
             description: self.description.map(|text| text.as_str().to_owned()),

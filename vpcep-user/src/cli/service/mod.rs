@@ -193,9 +193,30 @@ struct Changes {
     /// Other backend in the same VPC, by name or id
     #[arg(long)]
     backend: Option<Reference>,
+    /// Seconds that TCP which is established, or UDP that both sides have sent, may be idle: 10 to
+    /// 360000, or 0 for the gateway's setting. Also for open connections
+    #[arg(long, value_name = "SECS", value_parser = value::idle_timeout)]
+    idle_timeout: Option<u32>,
+    /// Who learns that an established TCP connection was idle for too long
+    #[arg(long, value_enum)]
+    idle_reset: Option<IdleReset>,
     /// Free text: at most 512 characters, without '<' and '>'
     #[arg(long, value_name = "TEXT")]
     description: Option<Description>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum IdleReset {
+    /// Both ends get a reset
+    On,
+    /// Each end gets one when it next sends something
+    Off,
+}
+
+impl Serialize for IdleReset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(*self == Self::On)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -223,6 +244,10 @@ struct ServiceChanges {
     ports: Vec<PortMapping>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_reset: Option<IdleReset>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
 }
@@ -316,7 +341,8 @@ impl ListArgs {
 
 impl UpdateArgs {
     async fn run(self, client: &Client) -> Result<Answer> {
-        let Self { service, changes: Changes { name, approval, ports, backend, description } } = self;
+        let Self { service, changes } = self;
+        let Changes { name, approval, ports, backend, idle_timeout, idle_reset, description } = changes;
         let id = id_of::<Service>(client, &service, &[]).await?;
         let port_id = match backend {
             Some(backend) => {
@@ -330,6 +356,8 @@ impl UpdateArgs {
             approval_enabled: approval,
             ports,
             port_id,
+            idle_timeout,
+            idle_reset,
             description: description.map(|text| text.as_str().to_owned()),
         };
         let updated = client.update::<Service>(&id, &changes).await;

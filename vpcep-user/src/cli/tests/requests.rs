@@ -56,6 +56,20 @@ async fn of_services() {
                 "tags": [{"key": "env", "value": "prod"}, {"key": "empty", "value": ""}]}),
         ),
         (
+            "service create --vpc ID --backend ID --port 80:80 --idle-timeout 350 --idle-reset off",
+            &[BACKEND, SERVICE],
+            "POST /v1/-/vpc-endpoint-services",
+            json!({"vpc_id": ID, "port_id": "b", "server_type": "VM", "approval_enabled": true,
+                "ports": [{"client_port": 80, "server_port": 80, "protocol": "TCP"}],
+                "idle_timeout": 350, "idle_reset": false}),
+        ),
+        (
+            "service update ID --idle-timeout 0 --idle-reset on",
+            &[SERVICE],
+            "PUT /v1/-/vpc-endpoint-services/ID",
+            json!({"idle_timeout": 0, "idle_reset": true}),
+        ),
+        (
             "service rename ID shop",
             &["{}"],
             "PUT /v1/-/vpc-endpoint-services/ID/name",

@@ -29,6 +29,7 @@ impl Bench {
             approval_enabled: true,
             is_public: true,
             enable_policy: true,
+            idle: Idle::default(),
             tags: Tags::default(),
             description: Description::default(),
         }

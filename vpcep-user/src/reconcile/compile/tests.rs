@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::super::desired::{DesiredLimits, DesiredPort, DesiredRoute};
 use super::super::tables::{Action, plan};
 use super::*;
-use crate::model::Cidr;
+use crate::model::{Cidr, Idle, IdleTimeout};
 
 const MAX: u32 = 64;
 
@@ -41,6 +41,7 @@ fn endpoint(last: u8) -> DesiredEndpoint {
         whitelist: None,
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
+        idle: Idle::default(),
     }
 }
 
@@ -129,10 +130,11 @@ fn a_number_that_sessions_name_is_given_to_nobody() {
 #[test]
 fn the_generation_rises_exactly_when_the_policy_changes() {
     type Change = fn(&mut DesiredEndpoint);
-    let cases: [(&str, Change, bool); 7] = [
+    let cases: [(&str, Change, bool); 8] = [
         ("nothing", |_| {}, false),
         ("limit", |e| e.limits.connections = 7, false),
         ("port added", |e| e.ports.push(DesiredPort { protocol: 6, client_port: 81, server_port: 1 }), false),
+        ("idle connections", |e| e.idle.reset = false, false),
         ("rejected", |e| e.accepted = false, true),
         ("silence", |e| e.refusal = Refusal::Silent, true),
         ("whitelist on", |e| e.whitelist = Some(vec!["10.0.1.0/24".parse().unwrap()]), true),
@@ -147,6 +149,24 @@ fn the_generation_rises_exactly_when_the_policy_changes() {
         pass(&mut tables, &wanted, &Busy::default());
         let risen = policy::generation(tables.policies[&1].word) != policy::generation(before.word);
         assert_eq!(risen, rises, "{name}");
+    }
+}
+
+#[test]
+fn a_policy_says_what_becomes_of_idle_connections() {
+    for (secs, reset, refusal, resets) in [
+        (0, true, Refusal::Reset, true),
+        (350, true, Refusal::Reset, true),
+        (350, false, Refusal::Reset, false),
+        (350, true, Refusal::Silent, false),
+    ] {
+        let (mut tables, mut wanted) = (Tables::default(), desired([1]));
+        let endpoint = wanted.endpoints.get_mut(&id(1)).unwrap();
+        endpoint.idle = Idle { timeout: IdleTimeout::from_secs(secs.into()).unwrap(), reset };
+        endpoint.refusal = refusal;
+        pass(&mut tables, &wanted, &Busy::default());
+        let found = tables.policies[&1].idle;
+        assert_eq!((idle::ticks(found), idle::resets(found)), (ticks(secs), resets), "{secs} {refusal:?}");
     }
 }
 

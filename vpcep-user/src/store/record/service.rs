@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::tag::{self, TagForm};
 use super::{Stored, whole};
 use crate::model::{
-    BackendKind, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Prefixes, Service, ServiceId,
-    ServiceKind, ServiceStatus, Timestamp,
+    BackendKind, Idle, IdleTimeout, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Prefixes,
+    Service, ServiceId, ServiceKind, ServiceStatus, Timestamp,
 };
 
 /// See [`Service`].
@@ -37,6 +37,15 @@ pub struct ServiceForm {
     enable_policy: bool,
     #[serde(default)]
     tags: Vec<TagForm>,
+    /// Seconds; 0 is none of its own. Since schema 3, like what follows.
+    #[serde(default)]
+    idle_timeout: u32,
+    #[serde(default = "idle_reset")]
+    idle_reset: bool,
+}
+
+fn idle_reset() -> bool {
+    Idle::default().reset
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,7 +75,7 @@ enum StatusForm {
 
 impl Stored for Service {
     const PREFIX: &'static str = "services/";
-    const SCHEMA: u32 = 2;
+    const SCHEMA: u32 = 3;
     const OLDEST: u32 = 1;
     type Form = ServiceForm;
     type Id = ServiceId;
@@ -141,6 +150,7 @@ impl From<&Service> for ServiceForm {
             approval_enabled,
             is_public,
             enable_policy,
+            idle,
             permissions,
             tags,
             description,
@@ -174,6 +184,8 @@ impl From<&Service> for ServiceForm {
             is_public: *is_public,
             enable_policy: *enable_policy,
             tags: tag::forms(tags),
+            idle_timeout: idle.timeout_secs(),
+            idle_reset: idle.reset,
         }
     }
 }
@@ -226,6 +238,8 @@ impl TryFrom<ServiceForm> for Service {
             is_public,
             enable_policy,
             tags,
+            idle_timeout,
+            idle_reset,
         } = form;
         Ok(Self {
             id: id.parse()?,
@@ -236,6 +250,7 @@ impl TryFrom<ServiceForm> for Service {
             approval_enabled,
             is_public,
             enable_policy,
+            idle: Idle { timeout: IdleTimeout::from_secs(idle_timeout.into())?, reset: idle_reset },
             permissions: permissions.into_iter().map(PermissionEntry::try_from).collect::<Result<_, _>>()?,
             tags: tag::parse(&tags)?,
             description: description.parse()?,

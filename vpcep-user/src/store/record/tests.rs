@@ -173,6 +173,7 @@ fn service(kind: ServiceKind, status: ServiceStatus) -> Service {
         approval_enabled: true,
         is_public: true,
         enable_policy: true,
+        idle: Idle { timeout: IdleTimeout::from_secs(350).unwrap(), reset: false },
         permissions: vec![PermissionEntry {
             id: PermissionId::from_u128(1),
             permission: "*".parse().unwrap(),
@@ -260,6 +261,7 @@ fn records_of_version_0_1_0_lose_nothing() {
     let expected = Service {
         is_public: false,
         enable_policy: false,
+        idle: Idle::default(),
         tags: Tags::default(),
         ..service(interface(), ServiceStatus::Available)
     };
