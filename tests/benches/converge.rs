@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use vpcep::datapath::bpf::BpfDatapath;
 use vpcep::datapath::{Datapath as _, DatapathKind, DatapathSettings, EventSettings, Timeouts};
-use vpcep::model::{Algorithm, AttachmentId, BackendId, EndpointId, Idle};
+use vpcep::model::{Algorithm, AttachmentId, BackendId, ClientAddress, EndpointId, Idle};
 use vpcep::reconcile::desired::{
     AttachMode, Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, DesiredLimits, DesiredPort,
     Refusal, Servers,
@@ -102,6 +102,8 @@ fn desired(interface: &str) -> Desired {
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
         idle: Idle::default(),
+        client_address: ClientAddress::default(),
+        marker: n,
     };
     Desired {
         version: 1,

@@ -10,7 +10,7 @@ pub const INDEX: &str = "INDEX";
 pub const ENDPOINTS: &str = "ENDPOINTS";
 /// Array of [`crate::endpoint::Policy`] by endpoint number, mmapable.
 pub const POLICIES: &str = "POLICIES";
-/// Array of [`crate::client_address::Tlvs`] by endpoint number.
+/// Array of [`crate::client_address::Tlvs`] by endpoint number, mmapable.
 pub const TLVS: &str = "TLVS";
 /// Array of [`crate::ring::Ring`].
 pub const RINGS: &str = "RINGS";

@@ -31,7 +31,7 @@ pub static ENDPOINTS: HashMap<EndpointKey, EndpointValue> =
 #[map]
 pub static POLICIES: Array<Policy> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_MMAPABLE);
 #[map]
-pub static TLVS: Array<Tlvs> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_RDONLY_PROG);
+pub static TLVS: Array<Tlvs> = Array::with_max_entries(limits::DEFAULT_ENDPOINTS, BPF_F_MMAPABLE);
 #[map]
 pub static RINGS: Array<Ring> = Array::with_max_entries(limits::MAX_RINGS, BPF_F_RDONLY_PROG);
 #[map]

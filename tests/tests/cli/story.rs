@@ -160,6 +160,12 @@ pub const STORY: &[Step] = &[
         Prints(&[("/idle_timeout", "350"), ("/idle_reset", "false")]),
     ),
     step(PROVIDER, "service show shop", Prints(&[("/idle_timeout", "350"), ("/idle_reset", "false")])),
+    step(
+        PROVIDER,
+        "service update shop --tcp-proxy proxy_open --proxy-profile azure",
+        Prints(&[("/tcp_proxy", "\"proxy_open\""), ("/proxy_profile", "\"azure\"")]),
+    ),
+    step(PROVIDER, "service update shop --tcp-proxy close", Prints(&[("/tcp_proxy", "\"close\"")])),
     step(CONSUMER, "service find {full_name}", Prints(&[("/id", "{service}")])),
     step(CONSUMER, "service find local.none.{domain}", Refused("EndPoint.")),
     // Who may connect.

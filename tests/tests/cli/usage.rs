@@ -93,6 +93,8 @@ const WRONG_USAGE: &[(&str, &str)] = &[
     ("service create --vpc net --backend web --port 80:80 --idle-timeout 9", "--idle-timeout"),
     ("service create --vpc net --backend web --port 80:80 --idle-reset maybe", "--idle-reset"),
     ("service update shop --idle-timeout 360001", "--idle-timeout"),
+    ("service update shop --tcp-proxy ajar", "--tcp-proxy"),
+    ("service update shop --proxy-profile ibm", "--proxy-profile"),
     ("service list --status up", "--status"),
     ("service rename shop", "NAME"),
     ("service rename shop a.b", "NAME"),

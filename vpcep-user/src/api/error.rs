@@ -366,6 +366,8 @@ fn model(error: &ModelError) -> &'static str {
         | ModelError::Weight { .. }
         | ModelError::IdleTimeout { .. }
         | ModelError::Algorithm { .. }
+        | ModelError::TcpProxy { .. }
+        | ModelError::ProxyProfile { .. }
         | ModelError::MemberName { .. }
         | ModelError::HealthCheck { .. }
         | ModelError::Balancing { .. }

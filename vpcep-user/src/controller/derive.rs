@@ -80,6 +80,8 @@ fn endpoint(
         limits: limits(state.quotas(Some(endpoint.project))),
         refusal: endpoint.refusal,
         idle: service.idle,
+        client_address: service.client_address,
+        marker: endpoint.marker,
     })
 }
 

@@ -8,8 +8,8 @@ use super::state::{Scope, State};
 use super::tx::Tx;
 use crate::model::connection::{Event, Step};
 use crate::model::{
-    Backend, BackendId, Description, Endpoint, Idle, IdleTimeout, PortMappings, Prefixes, Service, ServiceId,
-    ServiceKind, ServiceName, ServiceStatus, Tags, VpcId,
+    Backend, BackendId, ClientAddress, Description, Endpoint, Idle, IdleTimeout, PortMappings, Prefixes,
+    ProxyProfile, Service, ServiceId, ServiceKind, ServiceName, ServiceStatus, Tags, TcpProxy, VpcId,
 };
 
 /// What a service is made of.
@@ -29,6 +29,8 @@ pub struct NewService {
     pub enable_policy: bool,
     /// What becomes of idle connections.
     pub idle: Idle,
+    /// How its servers learn the addresses of clients.
+    pub client_address: ClientAddress,
     /// The provider's tags.
     pub tags: Tags,
     /// The provider's note.
@@ -54,6 +56,10 @@ pub struct ServiceChange {
     pub idle_timeout: Option<Option<IdleTimeout>>,
     /// Whether the ends of idle connections get a reset.
     pub idle_reset: Option<bool>,
+    /// How its servers learn the addresses of clients. For new connections.
+    pub tcp_proxy: Option<TcpProxy>,
+    /// In whose form PROXY headers name the endpoint. For new connections.
+    pub proxy_profile: Option<ProxyProfile>,
     /// The provider's note.
     pub description: Option<Description>,
 }
@@ -63,7 +69,7 @@ pub struct ServiceChange {
 /// # Errors
 /// When the backend is not there, not in the VPC or of another kind; when a port
 /// of it is offered already; when no host can have an address of the networks;
-/// when the project may not have more.
+/// when a gateway service should tell servers of clients; when the project may not have more.
 pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service, ControlError> {
     let state = tx.state;
     let vpc = named_vpc(state, scope, new.vpc)?;
@@ -93,6 +99,7 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         is_public: new.is_public,
         enable_policy: new.enable_policy,
         idle: new.idle,
+        client_address: new.client_address,
         permissions: Vec::new(),
         tags: new.tags,
         description: new.description,
@@ -100,8 +107,20 @@ pub fn create(tx: &mut Tx<'_>, scope: Scope, new: NewService) -> Result<Service,
         created_at: tx.now,
         updated_at: tx.now,
     };
+    refuse_untold(&service)?;
     tx.put(&service);
     Ok(service)
+}
+
+/// The destinations of a gateway service are not servers that would expect to be told anything.
+fn refuse_untold(service: &Service) -> Result<(), ControlError> {
+    match service.kind {
+        ServiceKind::Gateway { .. } if service.client_address.means != TcpProxy::Close => {
+            let (what, kind) = ("endpoint service", service.kind.as_str());
+            Err(ControlError::WrongKind { field: "tcp_proxy", what, id: service.id.to_string(), kind })
+        }
+        ServiceKind::Gateway { .. } | ServiceKind::Interface { .. } => Ok(()),
+    }
 }
 
 fn named_backend(state: &State, scope: Scope, id: BackendId, vpc: VpcId) -> Result<&Backend, ControlError> {
@@ -150,6 +169,8 @@ pub fn update(
         is_public,
         idle_timeout,
         idle_reset,
+        tcp_proxy,
+        proxy_profile,
         description,
     } = change;
     let mut service = changeable(tx.state, scope, id)?.clone();
@@ -178,6 +199,11 @@ pub fn update(
         timeout: idle_timeout.unwrap_or(service.idle.timeout),
         reset: idle_reset.unwrap_or(service.idle.reset),
     };
+    service.client_address = ClientAddress {
+        means: tcp_proxy.unwrap_or(service.client_address.means),
+        profile: proxy_profile.unwrap_or(service.client_address.profile),
+    };
+    refuse_untold(&service)?;
     service.approval_enabled = approval_enabled.unwrap_or(service.approval_enabled);
     service.name = name.or(service.name);
     service.description = description.unwrap_or(service.description);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::{
-    Algorithm, Backend, BackendKind, Description, DnsServers, Endpoint, Idle, Name, Policy, Port,
-    PortMapping, PortMappings, ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId,
+    Algorithm, Backend, BackendKind, ClientAddress, Description, DnsServers, Endpoint, Idle, Name, Policy,
+    Port, PortMapping, PortMappings, ProjectId, Protocol, Service, ServiceKind, Subnet, Tags, Vpc, VpcId,
     Whitelist,
 };
 use crate::reconcile::desired::AttachMode;
@@ -82,6 +82,7 @@ impl Bench {
             is_public: false,
             enable_policy: false,
             idle: Idle::default(),
+            client_address: ClientAddress::default(),
             tags: Tags::default(),
             description: Description::default(),
         };

@@ -12,6 +12,7 @@ use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, Pe
 use vpcep_common::acl::{AclKey, ENDPOINT_BITS};
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
+use vpcep_common::client_address::Tlvs;
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
 use vpcep_common::maps as names;
@@ -31,6 +32,8 @@ pub struct Mapped {
     pub slots: MappedArray<Slot>,
     /// By endpoint number.
     pub policies: MappedArray<Policy>,
+    /// What names endpoints in PROXY headers.
+    pub tlvs: MappedArray<Tlvs>,
     /// By next-hop number.
     pub next_hops: MappedArray<NextHop>,
     /// By endpoint number.
@@ -83,6 +86,7 @@ impl Maps {
             mapped: Arc::new(Mapped {
                 slots: mapped(ebpf, names::SLOTS)?,
                 policies: mapped(ebpf, names::POLICIES)?,
+                tlvs: mapped(ebpf, names::TLVS)?,
                 next_hops: mapped(ebpf, names::NEXT_HOPS)?,
                 connections: mapped(ebpf, names::CONNECTIONS)?,
                 reap_list: mapped(ebpf, names::REAP_LIST)?,
@@ -135,6 +139,12 @@ impl Maps {
                 continue;
             }
             tables.policies.insert(number, policy);
+        }
+        for number in 1..self.mapped.tlvs.len() {
+            let tlvs = self.mapped.tlvs.get(number);
+            if tlvs != Tlvs::default() {
+                tables.tlvs.insert(number, tlvs);
+            }
         }
         for (number, ring) in elements(&self.rings, names::RINGS)? {
             if ring != Ring::default() {
@@ -216,6 +226,10 @@ impl Maps {
             Action::ResetCounters(number) => self.reset_counters(*number),
             Action::SetPolicy(number, policy) => {
                 self.set_policy(*number, policy);
+                Ok(())
+            }
+            Action::SetTlvs(number, tlvs) => {
+                self.mapped.tlvs.set(*number, *tlvs);
                 Ok(())
             }
             Action::SetRing(number, ring) => {

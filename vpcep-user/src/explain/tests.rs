@@ -136,6 +136,7 @@ fn service(provider: &Vpc) -> Service {
         is_public: false,
         enable_policy: false,
         idle: Idle::default(),
+        client_address: ClientAddress::default(),
         permissions: vec![],
         tags: Tags::default(),
         description: Description::default(),

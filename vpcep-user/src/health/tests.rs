@@ -69,6 +69,7 @@ fn a_check_asks_at_its_own_port_or_the_members_or_the_services() {
         is_public: false,
         enable_policy: false,
         idle: Idle::default(),
+        client_address: ClientAddress::default(),
         tags: Tags::default(),
         description: Description::default(),
     };

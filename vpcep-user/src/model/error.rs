@@ -148,6 +148,18 @@ pub enum ModelError {
         /// What was given.
         value: i64,
     },
+    /// Not a means to tell servers the client's address.
+    #[error("bad tcp_proxy \"{value}\": expected close, toa_open, proxy_open or open")]
+    TcpProxy {
+        /// What was given.
+        value: String,
+    },
+    /// Not a form of naming endpoints in PROXY headers.
+    #[error("bad proxy_profile \"{value}\": expected own, aws, gcp or azure")]
+    ProxyProfile {
+        /// What was given.
+        value: String,
+    },
     /// Not a way to spread connections.
     #[error("bad algorithm \"{value}\": expected round_robin or source_hash")]
     Algorithm {

@@ -12,6 +12,7 @@
 
 mod account;
 mod backend;
+mod client_address;
 pub mod connection;
 mod endpoint;
 mod error;
@@ -34,6 +35,7 @@ mod user;
 
 pub use account::Account;
 pub use backend::{Algorithm, Backend, BackendKind, Member, MemberName};
+pub use client_address::{ClientAddress, ProxyProfile, TcpProxy};
 pub use connection::Connection;
 pub use endpoint::{Endpoint, EndpointKind, MAX_WHITELIST, Whitelist, WhitelistEntry};
 pub use error::{ModelError, parse_address};

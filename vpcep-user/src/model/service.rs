@@ -1,8 +1,8 @@
 //! Endpoint services: a backend, or networks, offered to others.
 
 use super::{
-    BackendId, BackendKind, Cidr, Description, DomainId, Idle, ModelError, PermissionEntry, PortMapping,
-    PortMappings, ProjectId, ServiceId, ServiceName, Tags, Timestamp, VpcId,
+    BackendId, BackendKind, Cidr, ClientAddress, Description, DomainId, Idle, ModelError, PermissionEntry,
+    PortMapping, PortMappings, ProjectId, ServiceId, ServiceName, Tags, Timestamp, VpcId,
 };
 
 /// An endpoint service.
@@ -26,6 +26,8 @@ pub struct Service {
     pub enable_policy: bool,
     /// What becomes of idle connections.
     pub idle: Idle,
+    /// How its servers learn the addresses of clients. Of an interface service alone.
+    pub client_address: ClientAddress,
     /// Who besides the own domain may connect.
     pub permissions: Vec<PermissionEntry>,
     /// The provider's tags.

@@ -20,6 +20,7 @@ use vpcep_common::session::ticks;
 
 use super::desired::{Desired, DesiredAttachment, DesiredBackend, DesiredEndpoint, Refusal, Servers};
 use super::tables::{Hop, Tables};
+use super::tlv;
 use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId};
 
 /// Numbers that must not change owner yet: a session may name them.
@@ -218,6 +219,8 @@ impl Compiler<'_> {
         self.out.target.policies.insert(number, policy);
         if let Some(address) = wanted.address {
             self.address(wanted.vpc, address, number);
+            let tlvs = tlv::fields(wanted.client_address.profile, wanted.marker, id);
+            self.out.target.tlvs.insert(number, tlvs);
         }
         self.routes(number, wanted)
     }
@@ -272,6 +275,12 @@ impl Compiler<'_> {
         }
         if wanted.refusal == Refusal::Silent {
             flags |= policy::SILENT;
+        }
+        if wanted.client_address.means.has_toa() {
+            flags |= policy::TOA;
+        }
+        if wanted.client_address.means.has_header() {
+            flags |= policy::PROXY;
         }
         let id = id.as_u128().to_be_bytes();
         let generation = match self.observed.policies.get(&number) {

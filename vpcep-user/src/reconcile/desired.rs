@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, EndpointId, Idle};
+use crate::model::{Algorithm, AttachmentId, BackendId, Cidr, ClientAddress, EndpointId, Idle};
 
 /// Everything this gateway host should be doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +87,10 @@ pub struct DesiredEndpoint {
     pub refusal: Refusal,
     /// What becomes of idle connections.
     pub idle: Idle,
+    /// How servers learn the addresses of clients.
+    pub client_address: ClientAddress,
+    /// What tells the endpoint from others of the service (`marker_id`).
+    pub marker: u32,
 }
 
 /// How much may flow through an endpoint. But for `connections`, 0 is no limit.

@@ -11,6 +11,7 @@
 pub mod compile;
 pub mod desired;
 pub mod tables;
+mod tlv;
 
 use std::sync::Arc;
 use std::time::Duration;

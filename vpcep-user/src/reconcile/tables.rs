@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey};
+use vpcep_common::client_address::Tlvs;
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy, policy};
 use vpcep_common::ring::Ring;
 use vpcep_common::route::{Route, RouteKey, SubnetKey};
@@ -51,6 +52,9 @@ pub struct Tables {
     /// By endpoint number (1..). One without its `ACCEPTED` flag and without
     /// ports is a number waiting for its last sessions to end.
     pub policies: BTreeMap<u32, Policy>,
+    /// By endpoint number: what names the endpoint in PROXY headers. Of all with an address, so that
+    /// a header that is on its way is whole also when its service has just stopped to want any.
+    pub tlvs: BTreeMap<u32, Tlvs>,
     /// By ring number (1..).
     pub rings: BTreeMap<u16, Box<Ring>>,
     /// Mapped ports, endpoint addresses and host addresses.
@@ -84,6 +88,8 @@ pub enum Action {
     ResetCounters(u32),
     /// Write a policy; all zero frees the number.
     SetPolicy(u32, Policy),
+    /// Write what names an endpoint in PROXY headers; all zero frees the number.
+    SetTlvs(u32, Tlvs),
     /// Write a load balancer's ring; `None` frees the number.
     SetRing(u16, Option<Box<Ring>>),
     /// Add or change a mapped port or an address.
@@ -161,7 +167,7 @@ pub fn plan(observed: &Tables, target: &Tables) -> Vec<Action> {
     actions
 }
 
-/// Rings, whitelists and policies, in the order [`plan`] explains.
+/// Rings, names in headers, whitelists and policies, in the order [`plan`] explains.
 fn plan_policies(observed: &Tables, target: &Tables, actions: &mut Vec<Action>) {
     for (number, wanted) in changed(&observed.policies, &target.policies) {
         if observed.policies.get(&number).is_none_or(|known| known.id != wanted.id) {
@@ -171,6 +177,7 @@ fn plan_policies(observed: &Tables, target: &Tables, actions: &mut Vec<Action>) 
     for (number, ring) in changed(&observed.rings, &target.rings) {
         actions.push(Action::SetRing(number, Some(ring)));
     }
+    actions.extend(changed(&observed.tlvs, &target.tlvs).map(|(number, tlvs)| Action::SetTlvs(number, tlvs)));
     for entry in target.acl.difference(&observed.acl) {
         actions.push(Action::AddAcl(*entry));
     }
@@ -183,6 +190,9 @@ fn plan_policies(observed: &Tables, target: &Tables, actions: &mut Vec<Action>) 
         actions.push(Action::SetPolicy(number, wanted));
     }
     actions.extend(after.into_iter().map(Action::RemoveAcl));
+    for number in gone(&observed.tlvs, &target.tlvs) {
+        actions.push(Action::SetTlvs(number, Tlvs::default()));
+    }
     for number in gone(&observed.rings, &target.rings) {
         actions.push(Action::SetRing(number, None));
     }
@@ -244,6 +254,12 @@ impl Tables {
             }
             Action::SetPolicy(number, value) => {
                 self.policies.insert(number, value);
+            }
+            Action::SetTlvs(number, value) if value == Tlvs::default() => {
+                self.tlvs.remove(&number);
+            }
+            Action::SetTlvs(number, value) => {
+                self.tlvs.insert(number, value);
             }
             Action::SetRing(number, Some(ref ring)) => {
                 self.rings.insert(number, ring.clone());

@@ -10,8 +10,9 @@ use super::super::request::{only, require, require_text, unset};
 use super::super::tags::{TagRequest, parse_tags};
 use crate::controller::services::{NewService, ServiceChange};
 use crate::model::{
-    BackendId, BackendKind, Cidr, Description, Idle, IdleTimeout, MAX_PORTS, MAX_TAGS, ModelError, Port,
-    PortMapping, PortMappings, Prefixes, Protocol, ServiceKind, ServiceName, VpcId,
+    BackendId, BackendKind, Cidr, ClientAddress, Description, Idle, IdleTimeout, MAX_PORTS, MAX_TAGS,
+    ModelError, Port, PortMapping, PortMappings, Prefixes, Protocol, ProxyProfile, ServiceKind, ServiceName,
+    TcpProxy, VpcId,
 };
 
 /// One port mapping of a request.
@@ -87,9 +88,14 @@ pub struct CreateRequest {
     /// Whether both ends of an established TCP connection that was idle for too long get a
     /// reset then. Else each learns it when it next sends.
     idle_reset: Option<bool>,
-    /// Only `close` is supported, in any case.
-    #[schemars(extend("enum" = ["close", null]))]
+    /// How servers learn the addresses of clients, over TCP: not (`close`), by a TCP option
+    /// (`toa_open`), by a PROXY protocol header (`proxy_open`), by both (`open`); in any case. For
+    /// new connections, and not of a gateway service.
+    #[schemars(extend("enum" = ["close", "toa_open", "proxy_open", "open", null]))]
     tcp_proxy: Option<String>,
+    /// In whose form PROXY headers name the endpoint; `own` when never given, in any case.
+    #[schemars(extend("enum" = ["own", "aws", "gcp", "azure", null]))]
+    proxy_profile: Option<String>,
     /// Each key once.
     #[schemars(length(max = MAX_TAGS))]
     tags: Option<Vec<TagRequest>>,
@@ -152,13 +158,13 @@ impl TryFrom<CreateRequest> for NewService {
             approval_enabled,
             service_type,
             tcp_proxy,
+            proxy_profile,
             tags,
             description,
             ip_version,
             snat_network_id,
         } = request;
         only("service_type", service_type.as_deref(), &["interface", "gateway"], "interface or gateway")?;
-        only("tcp_proxy", tcp_proxy.as_deref(), &["close"], "close")?;
         only("ip_version", ip_version.as_deref(), &["ipv4"], "ipv4")?;
         unset("snat_network_id", snat_network_id.as_ref(), "none")?;
         let vpc = require_text("vpc_id", vpc_id)?.parse()?;
@@ -186,6 +192,10 @@ impl TryFrom<CreateRequest> for NewService {
             idle: Idle {
                 timeout: IdleTimeout::from_secs(idle_timeout.unwrap_or(0))?,
                 reset: idle_reset.unwrap_or(Idle::default().reset),
+            },
+            client_address: ClientAddress {
+                means: tcp_proxy.map_or(Ok(TcpProxy::default()), |word| word.parse())?,
+                profile: proxy_profile.map_or(Ok(ProxyProfile::default()), |word| word.parse())?,
             },
             tags: parse_tags(tags)?,
             description: description.map(|text| text.parse()).transpose()?.unwrap_or_default(),
@@ -220,9 +230,14 @@ pub struct UpdateRequest {
     /// Whether both ends of an established TCP connection that was idle for too long get a
     /// reset then. Else each learns it when it next sends.
     idle_reset: Option<bool>,
-    /// Only `close` is supported, in any case.
-    #[schemars(extend("enum" = ["close", null]))]
+    /// How servers learn the addresses of clients, over TCP: not (`close`), by a TCP option
+    /// (`toa_open`), by a PROXY protocol header (`proxy_open`), by both (`open`); in any case. For
+    /// new connections, and not of a gateway service.
+    #[schemars(extend("enum" = ["close", "toa_open", "proxy_open", "open", null]))]
     tcp_proxy: Option<String>,
+    /// In whose form PROXY headers name the endpoint; `own` when never given, in any case.
+    #[schemars(extend("enum" = ["own", "aws", "gcp", "azure", null]))]
+    proxy_profile: Option<String>,
     /// The provider's note.
     #[schemars(with = "Option<Description>")]
     description: Option<String>,
@@ -252,9 +267,9 @@ impl TryFrom<UpdateRequest> for ServiceChange {
             idle_timeout,
             idle_reset,
             tcp_proxy,
+            proxy_profile,
             description,
         } = request;
-        only("tcp_proxy", tcp_proxy.as_deref(), &["close"], "close")?;
         Ok(Self {
             approval_enabled,
             name: service_name.map(|name| name.parse()).transpose()?,
@@ -264,6 +279,8 @@ impl TryFrom<UpdateRequest> for ServiceChange {
             is_public: public,
             idle_timeout: idle_timeout.map(IdleTimeout::from_secs).transpose()?,
             idle_reset,
+            tcp_proxy: tcp_proxy.map(|word| word.parse()).transpose()?,
+            proxy_profile: proxy_profile.map(|word| word.parse()).transpose()?,
             description: description.map(|text| text.parse()).transpose()?,
         })
     }

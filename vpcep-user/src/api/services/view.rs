@@ -63,8 +63,12 @@ pub struct ServiceView {
     domain_id: DomainId,
     /// Which ports are reachable; none for a gateway service.
     ports: Vec<PortView>,
-    /// Always `close`.
+    /// How servers learn the addresses of clients.
+    #[schemars(extend("enum" = ["close", "toa_open", "proxy_open", "open"]))]
     tcp_proxy: &'static str,
+    /// In whose form PROXY headers name the endpoint.
+    #[schemars(extend("enum" = ["own", "aws", "gcp", "azure"]))]
+    proxy_profile: &'static str,
     /// The networks of a gateway service; absent for others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Vec<Cidr>>")]
@@ -136,7 +140,8 @@ impl ServiceView {
             project_id: service.project,
             domain_id: state.domain_of(service.project),
             ports: ports.collect(),
-            tcp_proxy: "close",
+            tcp_proxy: service.client_address.means.as_str(),
+            proxy_profile: service.client_address.profile.as_str(),
             prefixes: service.kind.prefixes().to_vec(),
             public: service.is_public,
             idle_timeout: service.idle.timeout_secs(),

@@ -69,6 +69,33 @@ async fn between_accounts_the_whitelist_admits_and_the_provider_decides() {
 }
 
 #[tokio::test]
+async fn how_servers_learn_of_clients_reaches_the_data_plane_before_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    let me = world.account("me").await;
+    let vpc = me.vpc("10.0.0.0/24").await;
+    let subnet = me.subnet(&vpc, "10.0.0.0/24").await;
+    let service = me.service(false).await;
+    let endpoint = id(&me.endpoint(&service, &vpc, &subnet).await);
+    me.settle().await;
+    let path = format!("{SERVICES}/{service}");
+    for (change, means, profile) in [
+        (json!({}), "close", "own"),
+        (json!({"tcp_proxy": "toa_open"}), "toa_open", "own"),
+        (json!({"proxy_profile": "gcp"}), "toa_open", "gcp"),
+        (json!({"tcp_proxy": "open", "proxy_profile": null}), "open", "gcp"),
+        (json!({"tcp_proxy": "close", "proxy_profile": "own"}), "close", "own"),
+    ] {
+        let answer = me.ok("PUT", &path, change.clone()).await;
+        let wanted = &world.datapath.desired().endpoints[&endpoint.parse().unwrap()];
+        let found = wanted.client_address;
+        assert_eq!((found.means.as_str(), found.profile.as_str()), (means, profile), "{change}");
+        assert_eq!((&answer["tcp_proxy"], &answer["proxy_profile"]), (&json!(means), &json!(profile)));
+        assert_ne!(wanted.marker, 0);
+    }
+}
+
+#[tokio::test]
 async fn what_becomes_of_idle_connections_reaches_the_data_plane_before_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());

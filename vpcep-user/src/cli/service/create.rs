@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{IdleReset, Switch, progress};
+use super::{IdleReset, ProxyProfile, Switch, TcpProxy, progress};
 use crate::cli::UsageError;
 use crate::cli::output::Answer;
 use crate::cli::resolve::{find, id_of};
@@ -50,6 +50,12 @@ pub struct CreateArgs {
     /// Who learns that an established TCP connection was idle for too long; on when absent
     #[arg(long, value_enum)]
     idle_reset: Option<IdleReset>,
+    /// How servers learn the client's address, over TCP. For new connections (interface)
+    #[arg(long, value_enum)]
+    tcp_proxy: Option<TcpProxy>,
+    /// In whose form PROXY headers name the endpoint. For new connections
+    #[arg(long, value_enum)]
+    proxy_profile: Option<ProxyProfile>,
     /// A tag, repeatable (at most 20)
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     tags: Vec<Tag>,
@@ -88,6 +94,10 @@ struct NewService {
     idle_timeout: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_reset: Option<IdleReset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp_proxy: Option<TcpProxy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_profile: Option<ProxyProfile>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<Tag>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +159,8 @@ impl CreateArgs {
             enable_policy: self.policy,
             idle_timeout: self.idle_timeout,
             idle_reset: self.idle_reset,
+            tcp_proxy: self.tcp_proxy,
+            proxy_profile: self.proxy_profile,
             tags: self.tags,
             service_name: self.name.map(|name| name.as_str().to_owned()),
             description: self.description.map(|text| text.as_str().to_owned()),

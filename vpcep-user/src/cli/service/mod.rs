@@ -200,9 +200,42 @@ struct Changes {
     /// Who learns that an established TCP connection was idle for too long
     #[arg(long, value_enum)]
     idle_reset: Option<IdleReset>,
+    /// How servers learn the client's address, over TCP. For new connections (interface)
+    #[arg(long, value_enum)]
+    tcp_proxy: Option<TcpProxy>,
+    /// In whose form PROXY headers name the endpoint. For new connections
+    #[arg(long, value_enum)]
+    proxy_profile: Option<ProxyProfile>,
     /// Free text: at most 512 characters, without '<' and '>'
     #[arg(long, value_name = "TEXT")]
     description: Option<Description>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+enum TcpProxy {
+    /// They do not
+    Close,
+    /// By a TCP option of the handshake
+    ToaOpen,
+    /// By a PROXY protocol header, version 2
+    ProxyOpen,
+    /// By both
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ProxyProfile {
+    /// vpcep's: the marker
+    Own,
+    /// AWS PrivateLink's: the endpoint's id
+    Aws,
+    /// Private Service Connect's: the marker
+    Gcp,
+    /// Azure Private Link's: the marker
+    Azure,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -248,6 +281,10 @@ struct ServiceChanges {
     idle_timeout: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_reset: Option<IdleReset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp_proxy: Option<TcpProxy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_profile: Option<ProxyProfile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
 }
@@ -342,7 +379,17 @@ impl ListArgs {
 impl UpdateArgs {
     async fn run(self, client: &Client) -> Result<Answer> {
         let Self { service, changes } = self;
-        let Changes { name, approval, ports, backend, idle_timeout, idle_reset, description } = changes;
+        let Changes {
+            name,
+            approval,
+            ports,
+            backend,
+            idle_timeout,
+            idle_reset,
+            tcp_proxy,
+            proxy_profile,
+            description,
+        } = changes;
         let id = id_of::<Service>(client, &service, &[]).await?;
         let port_id = match backend {
             Some(backend) => {
@@ -358,6 +405,8 @@ impl UpdateArgs {
             port_id,
             idle_timeout,
             idle_reset,
+            tcp_proxy,
+            proxy_profile,
             description: description.map(|text| text.as_str().to_owned()),
         };
         let updated = client.update::<Service>(&id, &changes).await;

@@ -64,6 +64,20 @@ async fn of_services() {
                 "idle_timeout": 350, "idle_reset": false}),
         ),
         (
+            "service create --vpc ID --backend ID --port 80:80 --tcp-proxy open --proxy-profile aws",
+            &[BACKEND, SERVICE],
+            "POST /v1/-/vpc-endpoint-services",
+            json!({"vpc_id": ID, "port_id": "b", "server_type": "VM", "approval_enabled": true,
+                "ports": [{"client_port": 80, "server_port": 80, "protocol": "TCP"}],
+                "tcp_proxy": "open", "proxy_profile": "aws"}),
+        ),
+        (
+            "service update ID --tcp-proxy toa_open",
+            &[SERVICE],
+            "PUT /v1/-/vpc-endpoint-services/ID",
+            json!({"tcp_proxy": "toa_open"}),
+        ),
+        (
             "service update ID --idle-timeout 0 --idle-reset on",
             &[SERVICE],
             "PUT /v1/-/vpc-endpoint-services/ID",

@@ -30,6 +30,7 @@ impl Bench {
             is_public: true,
             enable_policy: true,
             idle: Idle::default(),
+            client_address: ClientAddress::default(),
             tags: Tags::default(),
             description: Description::default(),
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::super::desired::{DesiredLimits, DesiredPort, DesiredRoute};
 use super::super::tables::{Action, plan};
 use super::*;
-use crate::model::{Cidr, Idle, IdleTimeout};
+use crate::model::{Cidr, ClientAddress, Idle, IdleTimeout, ProxyProfile, TcpProxy};
 
 const MAX: u32 = 64;
 
@@ -42,6 +42,8 @@ fn endpoint(last: u8) -> DesiredEndpoint {
         limits: DesiredLimits { connections: 3000, half_open: 0, connection_rate: 0, bandwidth: 0 },
         refusal: Refusal::Reset,
         idle: Idle::default(),
+        client_address: ClientAddress::default(),
+        marker: 7,
     }
 }
 
@@ -130,11 +132,12 @@ fn a_number_that_sessions_name_is_given_to_nobody() {
 #[test]
 fn the_generation_rises_exactly_when_the_policy_changes() {
     type Change = fn(&mut DesiredEndpoint);
-    let cases: [(&str, Change, bool); 8] = [
+    let cases: [(&str, Change, bool); 9] = [
         ("nothing", |_| {}, false),
         ("limit", |e| e.limits.connections = 7, false),
         ("port added", |e| e.ports.push(DesiredPort { protocol: 6, client_port: 81, server_port: 1 }), false),
         ("idle connections", |e| e.idle.reset = false, false),
+        ("form of headers", |e| e.client_address.profile = ProxyProfile::Azure, false),
         ("rejected", |e| e.accepted = false, true),
         ("silence", |e| e.refusal = Refusal::Silent, true),
         ("whitelist on", |e| e.whitelist = Some(vec!["10.0.1.0/24".parse().unwrap()]), true),
@@ -168,6 +171,24 @@ fn a_policy_says_what_becomes_of_idle_connections() {
         let found = tables.policies[&1].idle;
         assert_eq!((idle::ticks(found), idle::resets(found)), (ticks(secs), resets), "{secs} {refusal:?}");
     }
+}
+
+#[test]
+fn a_policy_says_how_servers_learn_of_clients() {
+    let (mut tables, mut wanted) = (Tables::default(), desired([1]));
+    for (means, flags) in [
+        (TcpProxy::Close, 0),
+        (TcpProxy::Toa, policy::TOA),
+        (TcpProxy::Proxy, policy::PROXY),
+        (TcpProxy::Both, policy::TOA | policy::PROXY),
+    ] {
+        wanted.endpoints.get_mut(&id(1)).unwrap().client_address.means = means;
+        pass(&mut tables, &wanted, &Busy::default());
+        assert_eq!(tables.policies[&1].word & (policy::TOA | policy::PROXY), flags, "{means:?}");
+        assert_eq!(tables.tlvs.keys().collect::<Vec<_>>(), [&1], "{means:?}: headers name it at any time");
+    }
+    pass(&mut tables, &desired([]), &Busy::default());
+    assert!(tables.tlvs.is_empty());
 }
 
 /// A session checked again under the new generation must not meet the old

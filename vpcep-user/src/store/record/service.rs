@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::tag::{self, TagForm};
 use super::{Stored, whole};
 use crate::model::{
-    BackendKind, Idle, IdleTimeout, ModelError, PermissionEntry, Port, PortMapping, PortMappings, Prefixes,
-    Service, ServiceId, ServiceKind, ServiceStatus, Timestamp,
+    BackendKind, ClientAddress, Idle, IdleTimeout, ModelError, PermissionEntry, Port, PortMapping,
+    PortMappings, Prefixes, ProxyProfile, Service, ServiceId, ServiceKind, ServiceStatus, TcpProxy,
+    Timestamp,
 };
 
 /// See [`Service`].
@@ -42,10 +43,22 @@ pub struct ServiceForm {
     idle_timeout: u32,
     #[serde(default = "idle_reset")]
     idle_reset: bool,
+    #[serde(default = "tcp_proxy")]
+    tcp_proxy: String,
+    #[serde(default = "proxy_profile")]
+    proxy_profile: String,
 }
 
 fn idle_reset() -> bool {
     Idle::default().reset
+}
+
+fn tcp_proxy() -> String {
+    TcpProxy::default().as_str().into()
+}
+
+fn proxy_profile() -> String {
+    ProxyProfile::default().as_str().into()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,6 +164,7 @@ impl From<&Service> for ServiceForm {
             is_public,
             enable_policy,
             idle,
+            client_address: ClientAddress { means, profile },
             permissions,
             tags,
             description,
@@ -186,6 +200,8 @@ impl From<&Service> for ServiceForm {
             tags: tag::forms(tags),
             idle_timeout: idle.timeout_secs(),
             idle_reset: idle.reset,
+            tcp_proxy: means.as_str().into(),
+            proxy_profile: profile.as_str().into(),
         }
     }
 }
@@ -240,6 +256,8 @@ impl TryFrom<ServiceForm> for Service {
             tags,
             idle_timeout,
             idle_reset,
+            tcp_proxy,
+            proxy_profile,
         } = form;
         Ok(Self {
             id: id.parse()?,
@@ -251,6 +269,7 @@ impl TryFrom<ServiceForm> for Service {
             is_public,
             enable_policy,
             idle: Idle { timeout: IdleTimeout::from_secs(idle_timeout.into())?, reset: idle_reset },
+            client_address: ClientAddress { means: tcp_proxy.parse()?, profile: proxy_profile.parse()? },
             permissions: permissions.into_iter().map(PermissionEntry::try_from).collect::<Result<_, _>>()?,
             tags: tag::parse(&tags)?,
             description: description.parse()?,

@@ -174,6 +174,7 @@ fn service(kind: ServiceKind, status: ServiceStatus) -> Service {
         is_public: true,
         enable_policy: true,
         idle: Idle { timeout: IdleTimeout::from_secs(350).unwrap(), reset: false },
+        client_address: ClientAddress { means: TcpProxy::Both, profile: ProxyProfile::Gcp },
         permissions: vec![PermissionEntry {
             id: PermissionId::from_u128(1),
             permission: "*".parse().unwrap(),
@@ -262,6 +263,7 @@ fn records_of_version_0_1_0_lose_nothing() {
         is_public: false,
         enable_policy: false,
         idle: Idle::default(),
+        client_address: ClientAddress::default(),
         tags: Tags::default(),
         ..service(interface(), ServiceStatus::Available)
     };
