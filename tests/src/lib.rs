@@ -33,7 +33,7 @@ pub use cli::Cli;
 pub use daemon::Daemon;
 pub use netns::Netns;
 pub use process::Process;
-pub use server::{Dnsmasq, Nginx};
+pub use server::{Dnsmasq, Haproxy, Nginx};
 pub use tenant::{Endpoint, Offer, Service, Tenant, Vpc};
 pub use wait::wait_until;
 pub use wire::Wire;

@@ -1,4 +1,4 @@
-//! Real servers and clients: nginx and curl, dnsmasq and dig.
+//! Real servers and clients: nginx, HAProxy and curl, dnsmasq and dig.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,6 +24,7 @@ pub const SLOW_FILE_BYTES: u64 = 96 * 1024 * 1024;
 /// |---|---|
 /// | `/` | `NAME at SERVER_ADDRESS` |
 /// | `/slow/file` | 96 MiB at 4 MiB/s |
+/// | `/client` | address and port of the client, as a PROXY header says |
 #[derive(Debug)]
 pub struct Nginx {
     access_log: PathBuf,
@@ -51,6 +52,16 @@ impl Nginx {
         Self::launch(name, host, &socket, &socket, &directory.join(format!("nginx-{name}-{}", socket[0])))
     }
 
+    /// Starts it on one port of `host`, where every connection has to begin with a PROXY header.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub fn start_behind_proxy(name: &str, host: &Host, port: u16, directory: &Path) -> Result<Self> {
+        let listen = [format!("{port} proxy_protocol")];
+        let reached = [format!("{}:{port}", host.address())];
+        Self::launch(name, host, &listen, &reached, &directory.join(format!("nginx-{name}")))
+    }
+
     fn launch(name: &str, host: &Host, listen: &[String], reached: &[String], home: &Path) -> Result<Self> {
         fs::create_dir_all(home.join("slow")).with_context(|| format!("cannot create {}", home.display()))?;
         let slow_file = fs::File::create(home.join("slow/file")).context("cannot make the file to serve")?;
@@ -64,20 +75,9 @@ impl Nginx {
         let process = Process::spawn("nginx", &mut command, &home.join("output.log"))?;
         let mut nginx = Self { access_log: home.join("access.log"), process };
         for address in reached {
-            nginx.wait_for(host, address)?;
+            await_listening("nginx", &mut nginx.process, host, address)?;
         }
         Ok(nginx)
-    }
-
-    fn wait_for(&mut self, host: &Host, address: &str) -> Result<()> {
-        wait_until(&format!("nginx listens on {address}"), Duration::from_secs(5), || {
-            anyhow::ensure!(
-                self.process.exit_status()?.is_none(),
-                "nginx ended:\n{}",
-                self.process.log_tail()
-            );
-            host.netns.inside(|| Ok(TcpStream::connect(address).is_ok()))
-        })
     }
 
     /// Source addresses of the requests served, oldest first, once there are at
@@ -99,6 +99,47 @@ impl Nginx {
     /// Does not end it when dropped.
     pub fn leave_running(&mut self) {
         self.process.leave_running();
+    }
+}
+
+fn await_listening(what: &str, process: &mut Process, host: &Host, address: &str) -> Result<()> {
+    wait_until(&format!("{what} listens on {address}"), Duration::from_secs(5), || {
+        anyhow::ensure!(process.exit_status()?.is_none(), "{what} ended:\n{}", process.log_tail());
+        host.netns.inside(|| Ok(TcpStream::connect(address).is_ok()))
+    })
+}
+
+/// An HAProxy on one host, where every connection has to begin with a PROXY header; it answers each
+/// request with the client's address and port, as the header says, and those it connected to.
+#[derive(Debug)]
+pub struct Haproxy {
+    _process: Process,
+}
+
+impl Haproxy {
+    /// Starts it on one port of `host`; its files go below `directory`.
+    ///
+    /// # Errors
+    /// When it does not start, with what it printed.
+    pub fn start(host: &Host, port: u16, directory: &Path) -> Result<Self> {
+        let configuration = directory.join("haproxy.cfg");
+        let text = format!(
+            "defaults
+    mode http
+    timeout client 10s
+    timeout http-request 5s
+frontend behind
+    bind :{port} accept-proxy
+    http-request return status 200 content-type text/plain lf-string %[src]:%[src_port]\\ to\\ %[dst]:%[dst_port]\\n
+"
+        );
+        fs::write(&configuration, text)
+            .with_context(|| format!("cannot write {}", configuration.display()))?;
+        let mut command = host.netns.command("haproxy");
+        command.arg("-db").arg("-f").arg(&configuration);
+        let mut process = Process::spawn("haproxy", &mut command, &directory.join("haproxy.log"))?;
+        await_listening("haproxy", &mut process, host, &format!("{}:{port}", host.address()))?;
+        Ok(Self { _process: process })
     }
 }
 
@@ -127,6 +168,7 @@ http {{
     server {{
 {listen}        root {home};
         location = / {{ default_type text/plain; return 200 \"{name} at $server_addr\\n\"; }}
+        location = /client {{ default_type text/plain; return 200 \"$proxy_protocol_addr:$proxy_protocol_port\\n\"; }}
         location /slow/ {{ limit_rate {SLOW_RATE}; sendfile on; }}
     }}
 }}

@@ -150,7 +150,48 @@ pub fn from_backend(session: &Session, headers: &Headers, now: u32) -> Task {
     Task::Carry
 }
 
-/// Does what a translated packet has to do. `false` when it found no room.
+/// What comes of making room in a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Room {
+    /// It has what it needs.
+    Made,
+    /// It is as it was, and a hook that comes behind this one can make more of it.
+    Left,
+    /// There is none.
+    None,
+}
+
+/// Makes room in a packet of the client for what it has to carry, and says so in what it has to do.
+#[inline(always)]
+pub fn make_room<P: Packet>(packet: &mut P, headers: &Headers) -> Room {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return Room::None };
+    // SAFETY: as above.
+    let carried = unsafe { &mut (*scratch).carried };
+    if carried.what & what::OPTION != 0 {
+        let taken = takes_option(packet, headers);
+        // Behind an acknowledgement that carried it, it need not be repeated at any price.
+        if taken == FORGED || (taken == NO && carried.what & what::FIRST != 0) {
+            return Room::None;
+        }
+        if taken == NO {
+            carried.what &= !what::OPTION;
+        }
+    }
+    if carried.what & what::HEADER != 0 {
+        let end = headers.l4() as u32 + u32::from(headers.tcp_len);
+        if !packet.resize(end + HEADER_LEN) {
+            return if packet.is_last() { Room::None } else { Room::Left };
+        }
+    }
+    if carried.what & what::OPTION != 0 && !packet.open_gap() {
+        return if packet.is_last() || carried.what & what::HEADER != 0 { Room::None } else { Room::Left };
+    }
+    Room::Made
+}
+
+/// Does what a translated packet has to do, in the room that was made. `false` when its bytes are no
+/// longer there.
 #[inline(always)]
 pub fn carry<P: Packet>(packet: &mut P, headers: &Headers, endpoint: u32) -> bool {
     let Some(scratch) = SCRATCH.get_ptr(0) else { return false };
@@ -164,19 +205,12 @@ pub fn carry<P: Packet>(packet: &mut P, headers: &Headers, endpoint: u32) -> boo
     }
     let mut grown = 0;
     if carried.what & what::OPTION != 0 {
-        // Behind an acknowledgement that carried it, it need not be repeated at any price.
-        let can = can_take_option(packet, headers);
-        if can == FORGED || (can != YES && carried.what & what::FIRST != 0) {
+        if !write_option(packet, headers) {
             return false;
         }
-        if can == YES {
-            if !insert_option(packet, headers) {
-                return false;
-            }
-            grown = TOA_LEN;
-        }
+        grown = TOA_LEN;
     }
-    carried.what & what::HEADER == 0 || append_header(packet, headers, endpoint, grown)
+    carried.what & what::HEADER == 0 || write_header(packet, headers, endpoint, grown)
 }
 
 /// Gives a segment other sequence and acknowledgement numbers.
@@ -215,7 +249,7 @@ fn lower_mss<P: Packet>(packet: &mut P, headers: &Headers) {
     packet.update_tcp_checksum(headers.l4() + offset_of!(TcpHdr, check), 0, diff);
 }
 
-/// Answers of [`can_take_option`].
+/// Answers of [`takes_option`].
 const YES: u32 = 0;
 /// There is no room, or none that could be made.
 const NO: u32 = 1;
@@ -224,7 +258,7 @@ const FORGED: u32 = 2;
 
 /// Whether a segment can take the option.
 #[inline(always)]
-fn can_take_option<P: Packet>(packet: &mut P, headers: &Headers) -> u32 {
+fn takes_option<P: Packet>(packet: &mut P, headers: &Headers) -> u32 {
     let is_plain = headers.tcp_len as usize == TcpHdr::LEN;
     if !is_plain {
         packet.pull(headers.l4() as u32 + u32::from(headers.tcp_len));
@@ -262,12 +296,9 @@ fn may_be_forged<P: Packet>(packet: &P, headers: &Headers) -> bool {
     false
 }
 
-/// Puts the option in front of all others.
+/// Puts the option into its gap, in front of all others.
 #[inline(always)]
-fn insert_option<P: Packet>(packet: &mut P, headers: &Headers) -> bool {
-    if !packet.open_gap() {
-        return false;
-    }
+fn write_option<P: Packet>(packet: &mut P, headers: &Headers) -> bool {
     let Some(gap) = packet.at::<[u16; 4]>(OPTIONS) else { return false };
     let address = headers.source.0;
     let option = [
@@ -304,12 +335,9 @@ const _: () = assert!(size_of::<Header>() == HEADER_LEN as usize);
 
 /// Puts the PROXY header behind a segment without data that has grown by so many bytes before.
 #[inline(always)]
-fn append_header<P: Packet>(packet: &mut P, headers: &Headers, endpoint: u32, grown: u8) -> bool {
+fn write_header<P: Packet>(packet: &mut P, headers: &Headers, endpoint: u32, grown: u8) -> bool {
     let Some(tlvs) = TLVS.get(endpoint) else { return false };
     let at = headers.l4() as u32 + u32::from(headers.tcp_len) + u32::from(grown);
-    if !packet.resize(at + HEADER_LEN) {
-        return false;
-    }
     packet.pull(at + HEADER_LEN);
     let at = at as usize & 0xff;
     let Some(place) = packet.at::<Header>(at) else { return false };

@@ -22,7 +22,7 @@ use vpcep_common::settings::Settings;
 use vpcep_common::snat::in_range;
 use vpcep_common::tcp::{Side, flags};
 
-use crate::client_address::Task;
+use crate::client_address::{Room, Task};
 use crate::endpoint::{self, Address, Policy};
 use crate::maps::SETTINGS;
 use crate::packet::Packet;
@@ -91,11 +91,11 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
             if !rewrite::translate(packet, &headers, &to) {
                 return Verdict::Drop;
             }
-            if task == Task::Nothing || client_address::carry(packet, &headers, endpoint) {
-                counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
-                return Verdict::Sent(packet.send(out));
+            if task == Task::Carry && !client_address::carry(packet, &headers, endpoint) {
+                return Verdict::Drop;
             }
-            Refusal::of(endpoint, DropReason::NoRoom)
+            counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
+            return Verdict::Sent(packet.send(out));
         }
         Decision::Refuse(refusal) => refusal,
         Decision::CutOff { to, out, refusal } => {
@@ -112,7 +112,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
 
 /// Where an IPv4 packet belongs.
 #[inline(always)]
-fn decide<P: Packet>(packet: &P, scene: &Scene, headers: &Headers, task: &mut Task) -> Decision {
+fn decide<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, task: &mut Task) -> Decision {
     let destination = headers.destination.get();
     // Multicast (224/4) and broadcast are for the host, if it lives here at all:
     // tenants have no business with its DHCP client or name resolution.
@@ -163,7 +163,7 @@ fn other_protocol(scene: &Scene, headers: &Headers) -> Decision {
 /// From a client towards an endpoint.
 #[inline(always)]
 fn forward<P: Packet>(
-    packet: &P,
+    packet: &mut P,
     scene: &Scene,
     headers: &Headers,
     task: &mut Task,
@@ -186,7 +186,7 @@ fn forward<P: Packet>(
 /// A packet of a session, from the client.
 #[inline(always)]
 fn forward_known<P: Packet>(
-    packet: &P,
+    packet: &mut P,
     scene: &Scene,
     headers: &Headers,
     task: &mut Task,
@@ -217,6 +217,13 @@ fn forward_known<P: Packet>(
     *task = client_address::from_client(session, headers);
     if *task == Task::Refused {
         return Err(Refusal::of(endpoint, DropReason::Malformed));
+    }
+    if *task == Task::Carry {
+        match client_address::make_room(packet, headers) {
+            Room::Made => {}
+            Room::Left => return Ok(Decision::Done(Verdict::Pass)),
+            Room::None => return Err(Refusal::of(endpoint, DropReason::NoRoom)),
+        }
     }
     follow_client(session, scene, headers);
     session.track(Side::Client, headers.flags, scene.now);

@@ -29,12 +29,13 @@ const LINKER_LLVM: u32 = 22;
 
 /// Programs that building, testing, the demo and the benchmarks call, and
 /// Debian's package.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("cc", "build-essential"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
     ("ethtool", "ethtool"),
     ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
     ("curl", "curl"),
     ("iperf3", "iperf3"),
     ("nft", "nftables"),
@@ -139,29 +140,34 @@ fn missing_steps() -> Vec<SetupStep> {
     steps
 }
 
-/// Installs packages without leaving a web server running: Debian starts a
-/// service as soon as its package is installed.
+/// Packages whose server Debian starts as soon as it is installed.
+const SERVERS: [&str; 2] = ["nginx", "haproxy"];
+
+/// Installs packages without leaving a server running: tests start their own.
 pub fn install(packages: &[&str]) -> Vec<SetupStep> {
     let has_systemd = Path::new("/run/systemd/system").is_dir();
-    let brings_nginx = packages.contains(&"nginx");
+    let servers: Vec<&str> = SERVERS.into_iter().filter(|server| packages.contains(server)).collect();
     let mut steps = vec![SetupStep::as_root("learning which packages there are", "apt-get", &["update"])];
-    if brings_nginx && has_systemd {
-        let reason = "keeping nginx from starting by itself: tests start their own";
-        steps.push(SetupStep::as_root(reason, "systemctl", &["mask", "--runtime", "nginx.service"]));
+    for server in servers.iter().filter(|_| has_systemd) {
+        let unit = format!("{server}.service");
+        let reason = "keeping a server from starting by itself: tests start their own";
+        steps.push(SetupStep::as_root(reason, "systemctl", &["mask", "--runtime", &unit]));
     }
     let arguments = [&["install", "--yes", "--no-install-recommends"], packages].concat();
     let mut install = SetupStep::as_root("installing packages", "apt-get", &arguments);
     install.step = install.step.env("DEBIAN_FRONTEND", "noninteractive");
     steps.push(install);
-    if brings_nginx {
+    for server in servers {
         let reason = "nor at the next start of the machine";
-        steps.push(SetupStep::as_root(reason, "update-rc.d", &["nginx", "disable"]));
+        steps.push(SetupStep::as_root(reason, "update-rc.d", &[server, "disable"]));
         if has_systemd {
-            let reason = "nginx can be started by hand again";
-            steps.push(SetupStep::as_root(reason, "systemctl", &["unmask", "--runtime", "nginx.service"]));
+            let unit = format!("{server}.service");
+            let reason = "the server can be started by hand again";
+            steps.push(SetupStep::as_root(reason, "systemctl", &["unmask", "--runtime", &unit]));
         } else {
-            let reason = "stopping the nginx that its installation may have started";
-            steps.push(SetupStep::as_root(reason, "sh", &["-c", "service nginx stop || true"]));
+            let stop = format!("service {server} stop || true");
+            let reason = "stopping the server that its installation may have started";
+            steps.push(SetupStep::as_root(reason, "sh", &["-c", &stop]));
         }
     }
     steps
@@ -243,11 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn nginx_is_never_installed_without_being_kept_from_starting() {
+    fn servers_are_never_installed_without_being_kept_from_starting() {
         let commands = |packages: &[&str]| {
             install(packages).iter().map(SetupStep::command_line).collect::<Vec<_>>().join("\n")
         };
-        assert!(commands(&["nginx"]).contains("update-rc.d nginx disable"));
-        assert!(!commands(&["curl"]).contains("nginx"));
+        for server in SERVERS {
+            assert!(commands(&[server]).contains(&format!("update-rc.d {server} disable")));
+        }
+        assert!(!commands(&["curl"]).contains("disable"));
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use vpcep_tests::{Mode, World};
 
 mod bulk;
+mod client_address;
 mod client_whitelist;
 mod connection_limit;
 mod equal_ranges;

@@ -118,6 +118,9 @@ pub trait Packet {
     /// it stay as they are. Invalidates pointers.
     fn open_gap(&mut self) -> bool;
 
+    /// Whether no other hook of ours comes behind this one.
+    fn is_last(&self) -> bool;
+
     /// Whether this is several segments in one, to be cut up where it leaves.
     fn is_aggregate(&self) -> bool;
 

@@ -194,6 +194,11 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
+    fn is_last(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn is_aggregate(&self) -> bool {
         // SAFETY: the context of this run.
         unsafe { (*self.context.skb.skb).gso_size != 0 }

@@ -154,6 +154,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn is_last(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
     fn is_aggregate(&self) -> bool {
         false
     }
