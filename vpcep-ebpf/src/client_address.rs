@@ -313,7 +313,7 @@ fn write_option<P: Packet>(packet: &mut P, headers: &Headers) -> bool {
     let Some(offset) = packet.at::<[u8; 2]>(L3 + Ipv4Hdr::LEN + 12) else { return false };
     // SAFETY: bounds checked just now.
     let [known, flags] = unsafe { *offset };
-    let longer = known + (TOA_LEN / 4 << 4);
+    let longer = known + ((TOA_LEN / 4) << 4);
     // SAFETY: as above.
     unsafe { *offset = [longer, flags] };
     let [a, b, c, d] = option.map(u32::from);
