@@ -16,6 +16,7 @@ mod events;
 mod half_close;
 mod hooks;
 mod icmp;
+mod idle;
 mod isolation;
 mod load_balancer;
 mod on_premises;

@@ -32,7 +32,7 @@ use super::{
     SessionInfo, Way, load,
 };
 use crate::model::{AttachmentId, EndpointId};
-use crate::net::arp::Requester;
+use crate::net::frame::Sender;
 use crate::reconcile::compile::{Attached, Compiled, compile};
 use crate::reconcile::desired::{Desired, Report};
 use crate::reconcile::tables::{Action, Hop, Tables, plan};
@@ -58,6 +58,7 @@ pub(super) struct Shared {
     pub(super) mapped: Arc<Mapped>,
     pub(super) events: Arc<Events>,
     pub(super) links: Links,
+    pub(super) sender: Sender,
     pub(super) state: Mutex<State>,
     /// Held for as long as this process changes what is pinned.
     _lock: load::Lock,
@@ -128,26 +129,23 @@ impl BpfDatapath {
             orphans: Orphans::default(),
             numbers: HashMap::new(),
         };
+        let sender = Sender::new()
+            .map_err(|source| DatapathError::System { action: "open a packet socket".into(), source })?;
         let shared = Arc::new(Shared {
             settings: settings.clone(),
             programs: loaded.settings,
             mapped,
             events,
             links,
+            sender,
             state: Mutex::new(state),
             _lock: loaded.lock,
             sweep: Mutex::new(None),
             wake: Wake::default(),
         });
-        let requester = Requester::new().map_err(|source| DatapathError::System {
-            action: "open a packet socket for ARP".into(),
-            source,
-        })?;
         let threads = vec![
             spawn("vpcep-sweep", Arc::clone(&shared), move |shared| upkeep::sweep_forever(shared, log))?,
-            spawn("vpcep-arp", Arc::clone(&shared), move |shared| {
-                upkeep::resolve_forever(shared, &requester)
-            })?,
+            spawn("vpcep-arp", Arc::clone(&shared), upkeep::resolve_forever)?,
         ];
         Ok(Self { shared, threads })
     }

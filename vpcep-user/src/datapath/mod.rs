@@ -24,6 +24,7 @@ pub mod load;
 pub mod maps;
 pub mod mmap;
 mod newest;
+mod nudge;
 mod numbers;
 pub mod object;
 mod sweep;

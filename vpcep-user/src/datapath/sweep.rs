@@ -11,14 +11,20 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use vpcep_common::counter::Connections;
+use vpcep_common::endpoint::idle;
 use vpcep_common::session::{Slot, TICK_SHIFT, Word};
 use vpcep_common::settings::{Settings, Standing};
+use vpcep_common::tcp::State;
 
 use super::maps::Mapped;
 use super::mmap;
 
 /// Time between two sweeps.
 pub const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sessions of one sweep whose ends are told. Both get two packets, so this is 2000 packets
+/// a second at most; the ends of others learn it when they next send.
+pub const MOST_TOLD: usize = 500;
 
 /// What one sweep saw.
 #[derive(Clone, Debug)]
@@ -37,6 +43,9 @@ pub struct Sweep {
     pub counted: BTreeMap<u32, u64>,
     /// Slots whose sessions look idle.
     pub idle: Vec<u32>,
+    /// Those among them whose ends do not know yet and are to be told, as they were;
+    /// [`MOST_TOLD`] at most.
+    pub untold: BTreeMap<u32, Slot>,
 }
 
 /// Now, in the ticks of sessions.
@@ -53,6 +62,7 @@ pub fn look(mapped: &Mapped, settings: &Settings) -> Sweep {
     let started = Instant::now();
     let now = now_ticks();
     let mut idle = Vec::new();
+    let mut untold = BTreeMap::new();
     let mut sessions = 0;
     for number in 0..mapped.slots.len() {
         let word = Word(mmap::load(mapped.slots.word(number, offset_of!(Slot, word))));
@@ -63,11 +73,20 @@ pub fn look(mapped: &Mapped, settings: &Settings) -> Sweep {
         let slot = mapped.slots.get(number);
         seen.note(word, &slot);
         let silence = now.wrapping_sub(slot.last_seen);
-        if settings.is_idle(word, standing(mapped, word.endpoint()), silence) {
+        let standing = standing(mapped, word.endpoint());
+        if settings.is_idle(word, standing, silence) {
             idle.push(number);
+            if standing.is_accepted && is_told(mapped, word) && untold.len() < MOST_TOLD {
+                untold.insert(number, slot);
+            }
         }
     }
-    seen.into_sweep(started, sessions, idle)
+    seen.into_sweep(started, sessions, idle, untold)
+}
+
+/// Whether the ends of a session are told when it has been idle for too long.
+fn is_told(mapped: &Mapped, word: Word) -> bool {
+    word.tcp() == State::Established && idle::resets(mapped.policies.get(word.endpoint()).idle)
 }
 
 /// What an endpoint means for its sessions.
@@ -107,7 +126,13 @@ impl Seen {
         self.attachments[usize::from(slot.attachment)] = true;
     }
 
-    fn into_sweep(self, started: Instant, sessions: u64, idle: Vec<u32>) -> Sweep {
+    fn into_sweep(
+        self,
+        started: Instant,
+        sessions: u64,
+        idle: Vec<u32>,
+        untold: BTreeMap<u32, Slot>,
+    ) -> Sweep {
         let numbers =
             |flags: Vec<bool>| (0u32..).zip(flags).filter(|(_, flag)| *flag).map(|(number, _)| number);
         Sweep {
@@ -118,6 +143,7 @@ impl Seen {
             sessions,
             counted: (0u32..).zip(self.counted).filter(|(_, count)| *count != 0).collect(),
             idle,
+            untold,
         }
     }
 }

@@ -9,14 +9,16 @@ use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use vpcep_common::attachment::word_mac;
 use vpcep_common::limits::{REAP_BATCH, reaped};
 use vpcep_common::route::Route;
+use vpcep_common::session::Slot;
 
 use super::DatapathError;
 use super::bpf::Shared;
 use super::load::Log;
+use super::nudge::{self, End, Nudges};
 use super::object::programs;
 use super::sweep::{self, Recount};
 use super::wanted;
-use crate::net::arp::{Request, Requester};
+use crate::net::arp::Request;
 use crate::reconcile::tables::Hop;
 
 /// Time between requests for a neighbour that does not answer, and between
@@ -26,17 +28,23 @@ const ARP_REFRESH: Duration = Duration::from_secs(30);
 /// How often neighbours that packets are for are taken up, where there can be such.
 const WANTED_POLL: Duration = Duration::from_millis(100);
 
-/// Sweeps every second, and has idle sessions ended.
+/// Sweeps every second, has idle sessions ended, and their ends told.
 pub(super) fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
     let mut recount = Recount::default();
+    let mut nudges = Nudges::default();
     while !shared.pause(sweep::INTERVAL, false) {
         let sweep = sweep::look(&shared.mapped, &shared.programs);
+        let mut ended = Vec::new();
         for batch in sweep.idle.chunks(REAP_BATCH as usize) {
-            if let Err(error) = reap(shared, batch) {
-                tracing::error!(%error, "the reaper does not run");
-                break;
+            match reap(shared, batch) {
+                Ok(freed) => ended.extend(freed.into_iter().filter_map(|n| sweep.untold.get_key_value(&n))),
+                Err(error) => {
+                    tracing::error!(%error, "the reaper does not run");
+                    break;
+                }
             }
         }
+        nudges.send(&shared.sender, ends(shared, &ended));
         recount.judge(&shared.mapped, &sweep);
         if let Some(log) = &mut log {
             log.flush();
@@ -45,7 +53,8 @@ pub(super) fn sweep_forever(shared: &Shared, mut log: Option<Log>) {
     }
 }
 
-fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
+/// Has the sessions in these slots ended if they are idle; the slots that were freed.
+fn reap(shared: &Shared, slots: &[u32]) -> Result<Vec<u32>, DatapathError> {
     let failed = |source| DatapathError::Program { action: "run", program: programs::REAP, source };
     let state = shared.lock();
     for (i, slot) in (0..).zip(slots) {
@@ -57,17 +66,31 @@ fn reap(shared: &Shared, slots: &[u32]) -> Result<(), DatapathError> {
     let mut options = RawTracePointRunOptions::new();
     options.args[0] = slots.len() as u64;
     program.test_run(options).map_err(failed)?;
+    let mut freed = Vec::new();
     for (i, slot) in (0..).zip(slots) {
-        if reaped::of(shared.mapped.reap_list.get(i)) == reaped::FREED_UNINDEXED {
+        let result = reaped::of(shared.mapped.reap_list.get(i));
+        if result == reaped::FREED_UNINDEXED {
             tracing::error!(slot, "a session was not in the forward index");
         }
+        if result != reaped::KEPT {
+            freed.push(*slot);
+        }
     }
-    Ok(())
+    Ok(freed)
+}
+
+/// The ends of sessions that are over, by slot number.
+fn ends(shared: &Shared, sessions: &[(&u32, &Slot)]) -> Vec<End> {
+    let state = shared.lock();
+    let mac = |number| word_mac(shared.mapped.next_hops.get(u32::from(number)).mac);
+    let shard = shared.programs.shard();
+    let ends = |(number, slot): &(&u32, &Slot)| nudge::ends(shard, &state.observed, mac, **number, slot);
+    sessions.iter().flat_map(ends).flatten().collect()
 }
 
 /// Asks for every next hop: at once when it is new, every second while there is
 /// no answer, now and then afterwards.
-pub(super) fn resolve_forever(shared: &Shared, requester: &Requester) {
+pub(super) fn resolve_forever(shared: &Shared) {
     let mut asked: BTreeMap<u16, Instant> = BTreeMap::new();
     loop {
         let pause = if take_up_wanted(shared) { WANTED_POLL } else { ARP_RETRY };
@@ -80,7 +103,7 @@ pub(super) fn resolve_forever(shared: &Shared, requester: &Requester) {
             let is_due = asked.get(&number).is_none_or(|at| at.elapsed() + ARP_RETRY / 10 >= interval);
             if is_due {
                 asked.insert(number, Instant::now());
-                if let Err(error) = requester.send(&request) {
+                if let Err(error) = shared.sender.send(request.ifindex, &request.frame()) {
                     tracing::debug!(target = %request.target, %error, "cannot send an ARP request");
                 }
             }

@@ -6,13 +6,12 @@
 //! tenant's. So requests are made here, in the name of the gateway's address in
 //! that VPC; the programs learn from the answers.
 
-use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+use super::frame;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 const ETH_P_ARP: u16 = 0x0806;
-const ETH_P_8021Q: u16 = 0x8100;
 
 /// A request as it goes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +32,7 @@ impl Request {
     /// The Ethernet frame.
     #[must_use]
     pub fn frame(&self) -> Vec<u8> {
-        let mut frame = Vec::with_capacity(46);
-        frame.extend_from_slice(&BROADCAST);
-        frame.extend_from_slice(&self.sender_mac);
-        if self.vlan != 0 {
-            frame.extend_from_slice(&ETH_P_8021Q.to_be_bytes());
-            frame.extend_from_slice(&self.vlan.to_be_bytes());
-        }
-        frame.extend_from_slice(&ETH_P_ARP.to_be_bytes());
+        let mut frame = frame::header(BROADCAST, self.sender_mac, self.vlan, ETH_P_ARP);
         // Ethernet, IPv4, address lengths, request.
         frame.extend_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
         frame.extend_from_slice(&self.sender_mac);
@@ -48,56 +40,6 @@ impl Request {
         frame.extend_from_slice(&[0; 6]);
         frame.extend_from_slice(&self.target.octets());
         frame
-    }
-}
-
-/// A socket that sends requests and receives nothing.
-#[derive(Debug)]
-pub struct Requester {
-    socket: OwnedFd,
-}
-
-impl Requester {
-    /// Opens the socket; takes `CAP_NET_RAW`.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn new() -> io::Result<Self> {
-        // Protocol 0 receives nothing.
-        // SAFETY: no pointers.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a descriptor just opened, owned by nobody else.
-        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) } })
-    }
-
-    /// Sends one request.
-    ///
-    /// # Errors
-    /// The kernel's answer, such as `ENETDOWN`.
-    pub fn send(&self, request: &Request) -> io::Result<()> {
-        let frame = request.frame();
-        // SAFETY: a C struct of integers; zero is valid.
-        let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        to.sll_family = libc::AF_PACKET as u16;
-        to.sll_protocol = ETH_P_ARP.to_be();
-        to.sll_ifindex = request.ifindex as i32;
-        to.sll_halen = 6;
-        to.sll_addr[..6].copy_from_slice(&BROADCAST);
-        // SAFETY: both buffers live through the call and have the lengths given.
-        let sent = unsafe {
-            libc::sendto(
-                self.socket.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                0,
-                std::ptr::from_ref(&to).cast(),
-                size_of::<libc::sockaddr_ll>() as u32,
-            )
-        };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
 

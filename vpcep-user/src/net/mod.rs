@@ -3,6 +3,7 @@
 
 pub mod arp;
 mod ethtool;
+pub mod frame;
 pub mod link;
 pub mod tap;
 mod xdp_features;
