@@ -48,16 +48,6 @@ pub const PREFIX: [u32; 4] = {
 pub struct Tlvs(pub [u32; TLVS_LEN / 4]);
 const _: () = assert!(size_of::<Tlvs>() == TLVS_LEN);
 
-/// What the programs keep of one packet while they handle it, and nothing longer.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Scratch {
-    /// On their way from one place of the packet to another: the stack has no room for them.
-    pub bytes: [u8; 256],
-    /// What the packet has to do.
-    pub carried: Carried,
-}
-
 /// What a packet has to do for the client's address, beside being translated. In a map from where
 /// that is decided to where it is done: the verifier does not follow what is in there, and sees what
 /// comes in between once and not for each case.

@@ -25,6 +25,8 @@ pub const MAX_ROUTES: u32 = 65_536;
 pub const MAX_SUBNETS: u32 = 65_536;
 /// Neighbours that packets may wait to be asked for.
 pub const MAX_WANTED: u32 = 1_024;
+/// Datagrams whose fragments may be under way at once.
+pub const MAX_FRAGMENTED: u32 = 8_192;
 /// Members of one load balancer.
 pub const MAX_MEMBERS: usize = 64;
 /// Load balancers of one gateway host with more than one member to choose from:

@@ -1,6 +1,6 @@
 //! Map names, at most 15 bytes so that `bpftool map` shows them whole.
 
-/// Per-CPU array of one [`crate::client_address::Scratch`].
+/// Per-CPU array of one [`crate::scratch::Scratch`].
 pub const SCRATCH: &str = "SCRATCH";
 /// Array of [`crate::session::Slot`], mmapable: all sessions.
 pub const SLOTS: &str = "SLOTS";
@@ -26,6 +26,9 @@ pub const SUBNETS: &str = "SUBNETS";
 pub const ROUTES: &str = "ROUTES";
 /// Queue of [`crate::route::Wanted`].
 pub const WANTED: &str = "WANTED";
+/// LRU hash from [`crate::fragment::FragmentKey`] to [`crate::fragment::Ports`]: a datagram is all that
+/// is lost when an entry is.
+pub const FRAGMENTS: &str = "FRAGMENTS";
 /// Hash from [`crate::attachment::InterfaceKey`] to attachment number.
 pub const INTERFACES: &str = "INTERFACES";
 /// Array of [`crate::attachment::Attachment`].
@@ -48,7 +51,7 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_BUDGETS: &str = "EVENT_BUDGETS";
 
 /// Every map, in the order `vpcep status` lists them.
-pub const ALL: [&str; 23] = [
+pub const ALL: [&str; 24] = [
     SLOTS,
     INDEX,
     ENDPOINTS,
@@ -61,6 +64,7 @@ pub const ALL: [&str; 23] = [
     SUBNETS,
     ROUTES,
     WANTED,
+    FRAGMENTS,
     INTERFACES,
     ATTACHMENTS,
     NEIGHBOURS,

@@ -3,7 +3,8 @@
 use aya::Pod;
 
 use crate::{
-    acl, attachment, be, client_address, counter, endpoint, event, index, ring, route, session, settings,
+    acl, attachment, be, client_address, counter, endpoint, event, fragment, index, ring, route, session,
+    settings,
 };
 
 macro_rules! pod {
@@ -31,6 +32,8 @@ pod!(
     endpoint::EndpointValue,
     endpoint::Policy,
     event::Budget,
+    fragment::FragmentKey,
+    fragment::Ports,
     index::Bucket,
     ring::Ring,
     route::Route,

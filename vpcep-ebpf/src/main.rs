@@ -22,6 +22,7 @@ mod client_address;
 mod counters;
 mod endpoint;
 mod events;
+mod fragment;
 mod icmp;
 mod index;
 mod maps;

@@ -3,18 +3,20 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf};
 use vpcep_common::acl::AclKey;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop};
 use vpcep_common::be::Be32;
-use vpcep_common::client_address::{Scratch, Tlvs};
+use vpcep_common::client_address::Tlvs;
 use vpcep_common::counter::{Connections, Traffic};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, Policy};
 use vpcep_common::event::{Budget, Kind};
+use vpcep_common::fragment::{FragmentKey, Ports};
 use vpcep_common::index::{self, Bucket};
 use vpcep_common::limits;
 use vpcep_common::ring::Ring;
 use vpcep_common::route::{Route, RouteKey, SubnetKey, Wanted};
+use vpcep_common::scratch::Scratch;
 use vpcep_common::session::Slot;
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::Shard;
@@ -46,6 +48,9 @@ pub static SUBNETS: LpmTrie<SubnetKey, Be32> = LpmTrie::with_max_entries(limits:
 pub static ROUTES: LpmTrie<RouteKey, Route> = LpmTrie::with_max_entries(limits::MAX_ROUTES, 0);
 #[map]
 pub static WANTED: Queue<Wanted> = Queue::with_max_entries(limits::MAX_WANTED, 0);
+#[map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Ports> =
+    LruHashMap::with_max_entries(limits::MAX_FRAGMENTED, 0);
 #[map]
 pub static INTERFACES: HashMap<InterfaceKey, u32> = HashMap::with_max_entries(limits::MAX_ATTACHMENTS, 0);
 #[map]

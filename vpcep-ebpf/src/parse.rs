@@ -14,6 +14,7 @@ use vpcep_common::csum;
 use vpcep_common::session::FlowKey;
 use vpcep_common::tcp::{IPPROTO_TCP, IPPROTO_UDP, flags};
 
+use crate::fragment::{self, Part};
 use crate::packet::Packet;
 
 /// Ethernet types, network byte order.
@@ -43,7 +44,7 @@ pub struct Headers {
     pub source: Be32,
     /// Destination address.
     pub destination: Be32,
-    /// Source port; 0 in a fragment and in other protocols.
+    /// Source port; 0 in a fragment that is not carried, and in other protocols.
     pub source_port: Be16,
     /// Destination port; likewise.
     pub destination_port: Be16,
@@ -51,7 +52,9 @@ pub struct Headers {
     pub protocol: u8,
     /// Hop limit.
     pub ttl: u8,
-    /// Whether this is a fragment (first or later) of a datagram.
+    /// Whether this is a fragment that is not carried: of TCP, or of a datagram whose first one is
+    /// not known. Others are like whole datagrams here: what they are is asked of the packet, since
+    /// the verifier would follow each kind through all of the program.
     pub is_fragment: bool,
     /// TCP flags; 0 in other protocols.
     pub flags: u8,
@@ -78,7 +81,7 @@ impl Headers {
         self.l4 as usize
     }
 
-    /// Whether this is a whole packet of a protocol that sessions have.
+    /// Whether this is of a protocol that sessions have, and of none that is in parts.
     #[inline(always)]
     pub fn is_carried(&self) -> bool {
         !self.is_fragment && (self.is_udp() || self.is_tcp())
@@ -141,9 +144,9 @@ pub unsafe fn field<H, T: Copy>(header: *const H, offset: usize) -> T {
 }
 
 /// Parses an IPv4 packet. Lengths that contradict each other or the frame, and
-/// headers that are cut short, are [`DropReason::Malformed`].
+/// headers that are cut short, are [`DropReason::Malformed`]. The packet is of `vpc`.
 #[inline(always)]
-pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
+pub fn ipv4<P: Packet>(packet: &mut P, vpc: u16) -> Result<Headers, DropReason> {
     let ethernet = packet.at::<EthHdr>(0).ok_or(DropReason::Malformed)?;
     // SAFETY: bounds checked just now.
     let source_mac = unsafe { (*ethernet).src_addr };
@@ -168,8 +171,7 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
     if !is_header_sum_right(packet, header_len) {
         return Err(DropReason::Malformed);
     }
-    // SAFETY: as above.
-    let frags: u16 = unsafe { field(ip, offset_of!(Ipv4Hdr, frags)) };
+    let part = Part::of(packet);
     // SAFETY: as above.
     let mut headers = unsafe {
         Headers {
@@ -180,8 +182,7 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
             destination_port: Be16(0),
             protocol: field(ip, offset_of!(Ipv4Hdr, proto)),
             ttl: field(ip, offset_of!(Ipv4Hdr, ttl)),
-            // More fragments, or an offset; "don't fragment" is neither.
-            is_fragment: u16::from_be(frags) & 0x3fff != 0,
+            is_fragment: part.is_fragment(),
             flags: 0,
             sequence: Be32(0),
             acknowledgement: Be32(0),
@@ -190,12 +191,15 @@ pub fn ipv4<P: Packet>(packet: &mut P) -> Result<Headers, DropReason> {
             tcp_len: 0,
         }
     };
-    if headers.is_carried() {
-        if headers.is_udp() {
-            udp(packet, &mut headers)?;
+    if headers.is_udp() {
+        if part.is_later() {
+            headers.is_fragment = !fragment::complete(packet, vpc, &mut headers);
         } else {
-            tcp(packet, &mut headers)?;
+            udp(packet, &mut headers)?;
+            headers.is_fragment = false;
         }
+    } else if headers.is_carried() {
+        tcp(packet, &mut headers)?;
     } else if headers.is_icmp() {
         // All of it is read, to see whether it adds up.
         packet.pull(L3 as u32 + u32::from(headers.ip_len));
@@ -233,7 +237,8 @@ fn udp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
     let (source, destination, length): (u16, u16, u16) =
         unsafe { (field(udp, 0), field(udp, 2), field(udp, 4)) };
     let length = u16::from_be(length);
-    if usize::from(length) < UdpHdr::LEN || length > headers.segment_len() {
+    let is_cut = length > headers.segment_len() && !headers.is_fragment;
+    if usize::from(length) < UdpHdr::LEN || is_cut {
         return Err(DropReason::Malformed);
     }
     headers.source_port = Be16(source);

@@ -24,13 +24,14 @@ use vpcep_common::tcp::{Side, flags};
 
 use crate::client_address::{Room, Task};
 use crate::endpoint::{self, Address, Policy};
+use crate::fragment::Part;
 use crate::maps::SETTINGS;
 use crate::packet::Packet;
 use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Session};
 use crate::verdict::{Refusal, Verdict};
-use crate::{client_address, counters, events, icmp, index, meter, neighbour, open, reset};
+use crate::{client_address, counters, events, fragment, icmp, index, meter, neighbour, open, reset};
 
 /// First multicast address (RFC 5771); broadcast is above.
 const MULTICAST: u32 = 0xe000_0000;
@@ -76,13 +77,17 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
         _ => return Verdict::Pass,
     }
     let Some(settings) = SETTINGS.get(0) else { return Verdict::Drop };
-    let headers = match parse::ipv4(packet) {
+    let headers = match parse::ipv4(packet, attachment.vpc) {
         Ok(headers) => headers,
         Err(reason) => return drop(Refusal::silent(reason)),
     };
     let scene = Scene { settings, attachment, attachment_number, now: session::now() };
     if headers.is_icmp() && headers.destination.get() < MULTICAST {
         return icmp::handle(packet, &scene, &headers);
+    }
+    // TC may have sent on the fragment that this one goes by.
+    if headers.is_fragment && headers.is_udp() && !packet.is_last() {
+        return Verdict::Pass;
     }
     let mut task = Task::Nothing;
     let refusal = match decide(packet, &scene, &headers, &mut task) {
@@ -94,6 +99,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
             if task == Task::Carry && !client_address::carry(packet, &headers, endpoint) {
                 return Verdict::Drop;
             }
+            fragment::note(packet, &scene, &headers);
             counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
             return Verdict::Sent(packet.send(out));
         }
@@ -169,7 +175,7 @@ fn forward<P: Packet>(
     task: &mut Task,
 ) -> Result<Decision, Refusal> {
     let flow = headers.flow(scene.attachment.vpc);
-    let is_opening = headers.is_opening();
+    let is_opening = headers.is_opening() && !(headers.is_udp() && Part::of(packet).is_later());
     match index::find(scene.settings, &flow) {
         Some(session) if !(is_opening && session.word.tcp().is_over()) => {
             forward_known(packet, scene, headers, task, &session)

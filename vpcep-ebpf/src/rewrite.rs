@@ -9,6 +9,7 @@ use network_types::udp::UdpHdr;
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::csum;
 
+use crate::fragment::Part;
 use crate::packet::Packet;
 use crate::parse::{Headers, L3};
 
@@ -37,6 +38,10 @@ pub struct Rewrite {
 pub fn translate<P: Packet>(packet: &mut P, headers: &Headers, to: &Rewrite) -> bool {
     if !network(packet, headers, to, headers.ttl.wrapping_sub(1)) {
         return false;
+    }
+    // All other parts of a datagram have neither ports nor a checksum.
+    if headers.is_udp() && Part::of(packet).is_later() {
+        return true;
     }
     // Source and destination port, which TCP and UDP have at the same place.
     let Some(ports_at) = packet.at::<[u16; 2]>(headers.l4()) else { return false };

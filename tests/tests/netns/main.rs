@@ -13,6 +13,7 @@ mod client_whitelist;
 mod connection_limit;
 mod equal_ranges;
 mod events;
+mod fragments;
 mod half_close;
 mod hooks;
 mod icmp;

@@ -245,7 +245,10 @@ impl Play {
                 };
             bytes[6..8].copy_from_slice(&check.to_be_bytes());
         }
-        Datagram { to: to_mac, from: from_mac, ..Datagram::new(*from.ip(), *to.ip(), UDP, &bytes) }.build()
+        // Whole as a rule; else its beginning, or what may follow that.
+        let fragment = self.random.one_of(&[0x4000, 0x4000, 0x4000, 0x2000, 0x2001, 0x0003]);
+        let datagram = Datagram { fragment, ..Datagram::new(*from.ip(), *to.ip(), UDP, &bytes) };
+        Datagram { to: to_mac, from: from_mac, ..datagram }.build()
     }
 
     /// An echo request, or an error about something that was sent on.
@@ -338,7 +341,7 @@ impl Play {
                     return Err("into the provider's VPC, and not from a source of ours to the backend");
                 }
                 self.clients.insert(before.source);
-                if packet.protocol != ICMP {
+                if packet.protocol != ICMP && !is_later_fragment(&packet) {
                     self.note_port(u16::from_be_bytes([packet.payload[0], packet.payload[1]]));
                 }
             }
@@ -402,6 +405,10 @@ fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: &
     header
 }
 
+fn is_later_fragment(packet: &Datagram) -> bool {
+    packet.fragment & 0x1fff != 0
+}
+
 /// Whether the checksum behind the IP header is right, or there is none.
 fn is_sound(packet: &Datagram) -> bool {
     let over = |bytes: &[u8]| {
@@ -409,6 +416,7 @@ fn is_sound(packet: &Datagram) -> bool {
             == 0
     };
     match packet.protocol {
+        _ if is_later_fragment(packet) => true,
         TCP => over(&packet.payload),
         UDP => {
             let length = usize::from(u16::from_be_bytes([packet.payload[4], packet.payload[5]]));

@@ -19,6 +19,7 @@ mod disassembly;
 mod events;
 mod forward_known;
 mod forward_new;
+mod fragments;
 mod fuzz;
 mod icmp;
 mod limits;

@@ -21,7 +21,7 @@ const DNS: u16 = 53;
 
 /// What a datagram's checksum field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sum {
+pub enum Sum {
     Right,
     /// 0: the sender made none.
     None,
@@ -30,7 +30,7 @@ enum Sum {
 }
 
 /// A UDP datagram between two sockets.
-fn udp(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8], sum: Sum) -> Datagram {
+pub fn udp(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8], sum: Sum) -> Datagram {
     let length = 8 + payload.len() as u16;
     let mut bytes = [from.port(), to.port(), length, 0].map(u16::to_be_bytes).concat();
     bytes.extend(payload);
@@ -50,21 +50,21 @@ fn udp(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8], sum: Sum) -> Datagr
 }
 
 /// A service on UDP at this port of the endpoint's address.
-fn map_udp(gateway: &mut Gateway, port: u16) {
+pub fn map_udp(gateway: &mut Gateway, port: u16) {
     let value = EndpointValue { endpoint: ENDPOINT, server_port: Be16::new(BACKEND.port()), pad: 0 };
     let key = stage::endpoint_key(*ENDPOINT_ADDRESS.ip(), port, IPPROTO_UDP);
     gateway.hash(maps::ENDPOINTS).insert(key, value, 0).unwrap();
 }
 
-fn endpoint(port: u16) -> SocketAddrV4 {
+pub fn endpoint(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(*ENDPOINT_ADDRESS.ip(), port)
 }
 
-fn from_client(port: u16, payload: &[u8], sum: Sum) -> Datagram {
+pub fn from_client(port: u16, payload: &[u8], sum: Sum) -> Datagram {
     Datagram { to: CONSUMER.mac, from: CLIENT_MAC, ..udp(CLIENT, endpoint(port), payload, sum) }
 }
 
-fn flow(port: u16) -> FlowKey {
+pub fn flow(port: u16) -> FlowKey {
     FlowKey { destination_port: Be16::new(port), protocol: IPPROTO_UDP, ..stage::flow(CLIENT) }
 }
 
@@ -72,7 +72,7 @@ fn word(gateway: &Gateway, port: u16) -> Option<Word> {
     gateway.slot_of(&flow(port)).map(|slot| Word(gateway.slot(slot).word))
 }
 
-fn source(gateway: &Gateway, port: u16) -> SocketAddrV4 {
+pub fn source(gateway: &Gateway, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(SOURCE, gateway.slot_of(&flow(port)).expect("a session") as u16)
 }
 

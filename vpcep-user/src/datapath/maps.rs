@@ -72,6 +72,7 @@ impl Maps {
         for name in names::ALL {
             let (Map::Array(data)
             | Map::HashMap(data)
+            | Map::LruHashMap(data)
             | Map::LpmTrie(data)
             | Map::PerCpuArray(data)
             | Map::Queue(data)
