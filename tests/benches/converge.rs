@@ -67,6 +67,7 @@ fn settings(bpffs: &std::path::Path) -> Result<DatapathSettings> {
         max_sessions: 1 << 18,
         bpffs: bpffs.to_owned(),
         no_echo: false,
+        icmp_errors: 1_000,
         events: EventSettings::default(),
         timeouts: Timeouts::default(),
     })

@@ -31,10 +31,12 @@ pub struct Attachment {
     pub mac: [u8; 6],
     /// [`attachment_flags`].
     pub flags: u16,
+    /// Most bytes of an IP packet that leaves by it.
+    pub mtu: u32,
     /// Who made it: the id of the attachment in the model.
     pub id: [u8; 16],
 }
-const _: () = assert!(size_of::<Attachment>() == 36);
+const _: () = assert!(size_of::<Attachment>() == 40);
 
 /// Bits of [`Attachment::flags`].
 pub mod attachment_flags {

@@ -21,8 +21,8 @@ pub struct Connections {
     pub out_until: u64,
     /// Likewise.
     pub in_until: u64,
-    /// Zero.
-    pub pad: u64,
+    /// Of ICMP errors that the gateway makes.
+    pub errors_until: u64,
 }
 const _: () = assert!(size_of::<Connections>() == 64);
 
@@ -120,6 +120,8 @@ drop_reasons! {
     ConnectionRate = 21, "connection_rate";
     /// The endpoint carries more than it may.
     Bandwidth = 22, "bandwidth";
+    /// Larger than the interface that it would leave by takes.
+    TooBig = 23, "too_big";
     /// The client's address found no room in a packet that has to carry it.
     NoRoom = 24, "no_room";
 }

@@ -49,6 +49,16 @@ pub const fn apply(check: u16, diff: u32) -> u16 {
     !fold(add((!check) as u32, diff))
 }
 
+/// The checksum that is right by itself over bytes which sum up to `rest` without it: a device that
+/// completes it, or a receiver that does not, finds the same.
+///
+/// Completion makes it `!(rest + field)`, so the field is half of `-rest`; and to halve is to rotate,
+/// since the modulus, 2^16 - 1, is odd.
+#[inline(always)]
+pub const fn settled(rest: u32) -> u16 {
+    (!fold(rest)).rotate_right(1)
+}
+
 /// Accumulator of the TCP or UDP pseudo-header (RFC 9293 section 3.1).
 /// Addresses in memory order, length in host order.
 #[inline(always)]
@@ -78,6 +88,18 @@ mod tests {
     fn rfc_1071_example() {
         let data = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(fold(bytes(&data)).to_ne_bytes(), [0xdd, 0xf2]);
+    }
+
+    #[test]
+    fn completion_leaves_a_settled_checksum_as_it_is() {
+        for rest in (0..=u16::MAX).map(u32::from).chain([u32::MAX, 0x1_2345, 0xffff_0000]) {
+            let field = settled(rest);
+            let completed = !fold(add(rest, field.into()));
+            assert!(
+                completed == field || completed ^ field == 0xffff && [0, 0xffff].contains(&field),
+                "{rest:x}"
+            );
+        }
     }
 
     #[test]

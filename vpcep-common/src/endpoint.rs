@@ -104,6 +104,8 @@ pub mod policy {
     pub const TOA: u64 = 1 << 3;
     /// Servers learn it by a PROXY protocol header.
     pub const PROXY: u64 = 1 << 4;
+    /// A client whose connection is refused gets an ICMP error instead of a reset.
+    pub const ICMP: u64 = 1 << 5;
 
     /// Raised by one with every change of the policy. A session carries the
     /// generation it was last checked under; a mismatch is checked again.

@@ -1,4 +1,4 @@
-//! Rates: new connections and bytes, by the generic cell rate algorithm (ITU-T I.371, annex A):
+//! Rates: new connections, bytes and ICMP errors, by the generic cell rate algorithm (ITU-T I.371, annex A):
 //! one word, the time at which what was admitted so far is paid for.
 //!
 //! Times are nanoseconds of the monotonic clock. The coarse clock of the packet path stands still
@@ -8,6 +8,8 @@
 pub const CONNECTION_BURST: u64 = 1_000_000_000;
 /// How far bytes may: what a queue of that length would hold.
 pub const BYTE_BURST: u64 = 50_000_000;
+/// How far ICMP errors may: 50 of them at a thousand a second.
+pub const ERROR_BURST: u64 = 50_000_000;
 /// Binary digits of [`byte_cost`] behind the point.
 const COST_SHIFT: u32 = 16;
 

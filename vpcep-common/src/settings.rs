@@ -31,8 +31,8 @@ pub struct Settings {
     pub event_rate: u32,
     /// Tick since when all bytes of sessions are counted, if they are.
     pub events_since: u32,
-    /// Zero.
-    pub pad: u32,
+    /// [`crate::meter::connection_cost`] of an ICMP error of the gateway's own; 0 if it makes none.
+    pub error_cost: u32,
     /// Identity of the store whose state the maps follow.
     pub owner: [u8; 16],
     /// Ticks of idleness after which a session ends, by TCP state.
@@ -128,7 +128,7 @@ mod tests {
             handshake_crowded: 20,
             event_rate: 0,
             events_since: 0,
-            pad: 0,
+            error_cost: 0,
             owner: [0; 16],
             idle,
         }

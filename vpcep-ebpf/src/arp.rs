@@ -46,7 +46,7 @@ pub fn handle<P: Packet>(packet: &mut P, attachment: &Attachment) -> Verdict {
     if request.spa == request.tpa {
         return Verdict::Drop;
     }
-    if !packet.can_leave(attachment, attachment) {
+    if !packet.can_leave(attachment, attachment, ArpHdr::LEN as u32) {
         return Verdict::Pass;
     }
     let Some(ethernet) = packet.at::<EthHdr>(0) else { return Verdict::Drop };
@@ -63,5 +63,5 @@ pub fn handle<P: Packet>(packet: &mut P, attachment: &Attachment) -> Verdict {
         (*arp).tha = request.sha;
         (*arp).tpa = request.spa;
     }
-    Verdict::Sent(packet.send(attachment))
+    packet.send(attachment)
 }

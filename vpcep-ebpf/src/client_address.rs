@@ -90,6 +90,14 @@ pub fn from_client(session: &Session, headers: &Headers) -> Task {
     outward(open, initial, !session.word.tcp().has_client_answered(), headers)
 }
 
+/// Bytes that a segment of the client may grow by.
+#[inline(always)]
+pub fn growth(session: &Session) -> u32 {
+    // SAFETY: a pointer into the map.
+    let open = unsafe { (*session.slot).pending };
+    if open & pending::TOA != 0 { u32::from(TOA_LEN) } else { 0 }
+}
+
 #[inline(always)]
 fn outward(open: u8, initial: u32, is_first: bool, headers: &Headers) -> Task {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return Task::Refused };
@@ -272,7 +280,7 @@ fn takes_option<P: Packet>(packet: &mut P, headers: &Headers) -> u32 {
         }
     }
     let has_room = headers.tcp_len <= 60 - TOA_LEN && headers.l4() == L3 + Ipv4Hdr::LEN;
-    if has_room && !packet.is_aggregate() { YES } else { NO }
+    if has_room && packet.segment_payload() == 0 { YES } else { NO }
 }
 
 /// Whether the byte of the option's kind is anywhere in the options. That is more than such options:

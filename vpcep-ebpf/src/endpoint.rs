@@ -7,7 +7,7 @@ use vpcep_common::route::Route;
 
 use crate::maps::{ENDPOINTS, POLICIES};
 use crate::parse::Headers;
-use crate::verdict::Refusal;
+use crate::verdict::{Answer, Refusal};
 use crate::{acl, atomic, route};
 
 /// What an address is in a VPC.
@@ -122,6 +122,11 @@ impl Policy {
     /// A refusal the way the endpoint wants it.
     #[inline(always)]
     pub fn refuse(&self, reason: DropReason) -> Refusal {
-        Refusal { reason, endpoint: self.endpoint, reset: self.word & policy::SILENT == 0 }
+        let answer = match self.word & (policy::SILENT | policy::ICMP) {
+            0 => Answer::Reset,
+            policy::ICMP => Answer::Icmp,
+            _ => Answer::Silence,
+        };
+        Refusal { answer, ..Refusal::of(self.endpoint, reason) }
     }
 }

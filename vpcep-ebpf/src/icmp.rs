@@ -31,13 +31,13 @@ use crate::verdict::{Refusal, Verdict};
 use crate::{counters, index, neighbour};
 
 const ECHO_REPLY: u8 = 0;
-const UNREACHABLE: u8 = 3;
+pub const UNREACHABLE: u8 = 3;
 const ECHO_REQUEST: u8 = 8;
-const TIME_EXCEEDED: u8 = 11;
+pub const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 
 /// Bytes of the ICMP header, in echo and in errors.
-const HEADER_LEN: usize = 8;
+pub const HEADER_LEN: usize = 8;
 /// Words of the longest message that is looked at: one frame of 1500 bytes.
 const MAX_WORDS: usize = 370;
 
@@ -125,13 +125,13 @@ fn echo<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, number: u32
     if let Err(reason) = policy.admits(headers.source) {
         return drop(Refusal::of(number, reason));
     }
-    if !packet.can_leave(scene.attachment, scene.attachment) {
+    if !packet.can_leave(scene.attachment, scene.attachment, u32::from(headers.ip_len)) {
         return Verdict::Pass;
     }
     if !answer(packet, scene, headers) {
         return Verdict::Drop;
     }
-    Verdict::Sent(packet.send(scene.attachment))
+    packet.send(scene.attachment)
 }
 
 /// Makes an echo request its own answer. The sender checks the sum, which changes
@@ -246,7 +246,7 @@ fn send<P: Packet>(
     sender: Side,
 ) -> Verdict {
     let endpoint = session.word.endpoint();
-    if !packet.can_leave(scene.attachment, out) {
+    if !packet.can_leave(scene.attachment, out, u32::from(headers.ip_len)) {
         return Verdict::Pass;
     }
     if let Err(refusal) = check_policy(session) {
@@ -259,7 +259,7 @@ fn send<P: Packet>(
         return Verdict::Drop;
     }
     counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
-    Verdict::Sent(packet.send(out))
+    packet.send(out)
 }
 
 /// The packet inside an error; `None` when it is none of a session's, cut short

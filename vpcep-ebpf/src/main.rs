@@ -24,6 +24,7 @@ mod endpoint;
 mod events;
 mod fragment;
 mod icmp;
+mod icmp_error;
 mod index;
 mod maps;
 mod meter;

@@ -14,7 +14,7 @@ use crate::client_address::Task;
 use crate::endpoint::{self, Address, Policy};
 use crate::packet::Packet;
 use crate::parse::Headers;
-use crate::pipeline::{Decision, Scene, towards_backend};
+use crate::pipeline::{Decision, Scene, fits, towards_backend};
 use crate::session::{self, Opening, Session};
 use crate::verdict::{Refusal, Verdict};
 use crate::{client_address, index, meter, neighbour, ring, route, snat};
@@ -86,9 +86,13 @@ pub fn forward_new<P: Packet>(
     if out.vpc != backend.vpc {
         return Err(Refusal::of(endpoint, DropReason::NoAttachment));
     }
-    if !packet.can_leave(scene.attachment, out) {
+    if !packet.can_leave(scene.attachment, out, u32::from(headers.ip_len)) {
         ring::give_back(policy.servers);
         return Ok(Decision::Done(Verdict::Pass));
+    }
+    if let Err(refusal) = fits(packet, headers, endpoint, out, 0) {
+        ring::give_back(policy.servers);
+        return Err(refusal);
     }
     if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));

@@ -27,7 +27,9 @@ pub const ETH_P_IPV6: u16 = 0x86dd_u16.to_be();
 pub const ETH_P_8021Q: u16 = 0x8100_u16.to_be();
 
 /// IANA number of ICMP.
-const IPPROTO_ICMP: u8 = 1;
+pub const IPPROTO_ICMP: u8 = 1;
+/// In the word of an IP header that has flags and fragment offset, network byte order.
+pub const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
 
 /// Frame bytes that hold Ethernet, IPv4 and TCP without options. No more is made
 /// accessible as a rule: in what a local sender hands over, that is all of the
@@ -115,6 +117,13 @@ impl Headers {
     #[inline(always)]
     pub fn segment_len(&self) -> u16 {
         self.ip_len - (self.l4 - L3 as u32) as u16
+    }
+
+    /// Bytes of the IP header and of that of TCP or UDP.
+    #[inline(always)]
+    pub fn len(&self) -> u32 {
+        let transport = if self.is_udp() { UdpHdr::LEN as u32 } else { u32::from(self.tcp_len) };
+        self.l4 - L3 as u32 + transport
     }
 
     /// Key of the flow from the client's side.

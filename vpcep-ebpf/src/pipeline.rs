@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Policy for what goes wrong: a malformed packet is dropped; a lookup that finds
-//! nothing refuses (reset or silence, as the endpoint wants it); a full table
+//! nothing refuses (reset, ICMP error or silence, as the endpoint wants it); a full table
 //! refuses new connections and leaves the others alone; a neighbour that is not
 //! resolved drops without a word, the sender retransmits.
 
@@ -30,11 +30,15 @@ use crate::packet::Packet;
 use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
 use crate::session::{self, Session};
-use crate::verdict::{Refusal, Verdict};
-use crate::{client_address, counters, events, fragment, icmp, index, meter, neighbour, open, reset};
+use crate::verdict::{Answer, Refusal, Verdict};
+use crate::{
+    client_address, counters, events, fragment, icmp, icmp_error, index, meter, neighbour, open, reset,
+};
 
 /// First multicast address (RFC 5771); broadcast is above.
-const MULTICAST: u32 = 0xe000_0000;
+pub const MULTICAST: u32 = 0xe000_0000;
+/// Longest IP packet that is made here: an ICMP error about TCP with IP options, or a reset.
+const ANSWER_LEN: u32 = 28 + 60 + 20;
 
 /// What a step decided; carried out in one place, [`process`].
 pub enum Decision {
@@ -101,7 +105,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
             }
             fragment::note(packet, &scene, &headers);
             counters::forwarded(endpoint, sender, u32::from(headers.ip_len));
-            return Verdict::Sent(packet.send(out));
+            return packet.send(out);
         }
         Decision::Refuse(refusal) => refusal,
         Decision::CutOff { to, out, refusal } => {
@@ -110,7 +114,7 @@ pub fn process<P: Packet>(packet: &mut P) -> Verdict {
             if !reset::onward(packet, &headers, &to) {
                 return Verdict::Drop;
             }
-            return Verdict::Sent(packet.send(out));
+            return packet.send(out);
         }
     };
     refuse(packet, &scene, &headers, refusal)
@@ -205,18 +209,22 @@ fn forward_known<P: Packet>(
     }
     if let Err(mut refusal) = check_policy(session) {
         session.cut();
-        refusal.reset &= headers.flags & flags::RST == 0;
+        if headers.flags & flags::RST != 0 {
+            refusal.answer = Answer::Silence;
+        }
         return Err(refusal);
     }
     // SAFETY: a pointer into the map.
     let next_hop = unsafe { (*session.slot).next_hop };
     let (mac, out) = neighbour::resolve(next_hop).map_err(|reason| Refusal::of(endpoint, reason))?;
-    if !packet.can_leave(scene.attachment, out) {
+    let growth = client_address::growth(session);
+    if !packet.can_leave(scene.attachment, out, u32::from(headers.ip_len) + growth) {
         return Ok(Decision::Done(Verdict::Pass));
     }
     if headers.ttl <= 1 {
         return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
     }
+    fits(packet, headers, endpoint, out, growth)?;
     if !meter::admits_packet(endpoint, Side::Client, headers.ip_len) {
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));
     }
@@ -355,7 +363,7 @@ fn backward<P: Packet>(
             unsafe { (*session.slot).left_to_tc |= left_to_tc::BACKEND };
         }
     }
-    if !packet.can_leave(scene.attachment, out) || !packet.handles(is_left) {
+    if !packet.can_leave(scene.attachment, out, u32::from(headers.ip_len)) || !packet.handles(is_left) {
         return Ok(Decision::Done(Verdict::Pass));
     }
     let to =
@@ -364,7 +372,8 @@ fn backward<P: Packet>(
         let is_told = session.word.is_told();
         session.cut();
         // The client first, by this very packet; the backend by its next one.
-        if refusal.reset && !is_told && headers.flags & flags::RST == 0 {
+        let is_answered = refusal.answer != Answer::Silence && headers.flags & flags::RST == 0;
+        if is_answered && headers.is_tcp() && !is_told {
             return Ok(Decision::CutOff { to, out, refusal });
         }
         return Err(refusal);
@@ -372,6 +381,7 @@ fn backward<P: Packet>(
     if headers.ttl <= 1 {
         return Err(Refusal::of(endpoint, DropReason::TtlExceeded));
     }
+    fits(packet, headers, endpoint, out, 0)?;
     if !meter::admits_packet(endpoint, Side::Backend, headers.ip_len) {
         return Err(Refusal::of(endpoint, DropReason::Bandwidth));
     }
@@ -387,8 +397,32 @@ fn backward<P: Packet>(
 #[inline(always)]
 fn unsolicited(headers: &Headers) -> Refusal {
     let mut refusal = Refusal::silent(DropReason::Unsolicited);
-    refusal.reset = headers.flags & (flags::SYN | flags::ACK) == flags::ACK;
+    if headers.flags & (flags::SYN | flags::ACK) == flags::ACK {
+        refusal.answer = Answer::Reset;
+    }
     refusal
+}
+
+/// Whether a packet that grows by so many bytes is small enough for its way out. Nothing is cut
+/// into fragments here.
+#[inline(always)]
+pub fn fits<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    endpoint: u32,
+    out: &Attachment,
+    growth: u32,
+) -> Result<(), Refusal> {
+    let largest = match packet.segment_payload() {
+        0 => u32::from(headers.ip_len),
+        payload => headers.len() + payload,
+    };
+    let room = out.mtu.saturating_sub(growth);
+    if largest <= room {
+        return Ok(());
+    }
+    let mtu = if room > 0xffff { 0xffff } else { room as u16 };
+    Err(Refusal { mtu, ..Refusal::of(endpoint, DropReason::TooBig) })
 }
 
 /// IPv6 is not translated, and is the host's where it lives here. Elsewhere even
@@ -403,17 +437,25 @@ fn ipv6(attachment: &Attachment) -> Verdict {
     drop(Refusal::silent(DropReason::NotForwarded))
 }
 
-/// Drops a packet, and answers it by a reset where the refusal says so.
+/// Drops a packet, and answers it by a reset or an ICMP error where the refusal says so.
 #[inline(always)]
 fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: Refusal) -> Verdict {
+    let error = icmp_error::about(headers, &refusal);
+    let is_answered = error != icmp_error::NONE || refusal.answer != Answer::Silence;
     // A hook that cannot answer here leaves it to the one that can.
-    if refusal.reset && !packet.can_leave(scene.attachment, scene.attachment) {
+    if is_answered && !packet.can_leave(scene.attachment, scene.attachment, ANSWER_LEN) {
         return Verdict::Pass;
     }
     events::refused(scene.settings, scene.attachment.vpc, headers, &refusal);
     let verdict = drop(refusal);
-    if !refusal.reset {
+    if !is_answered {
         return verdict;
+    }
+    if error != icmp_error::NONE {
+        if !icmp_error::reply(packet, scene, headers, &refusal, error) {
+            return verdict;
+        }
+        return packet.send(scene.attachment);
     }
     let to = Rewrite {
         source_mac: scene.attachment.mac,
@@ -426,7 +468,7 @@ fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: 
     if !reset::reply(packet, headers, &to) {
         return verdict;
     }
-    Verdict::Sent(packet.send(scene.attachment))
+    packet.send(scene.attachment)
 }
 
 #[inline(always)]

@@ -10,10 +10,8 @@ use vpcep_common::csum;
 use vpcep_common::tcp::{IPPROTO_TCP, flags};
 
 use crate::packet::{Packet, RESET_FRAME_LEN};
-use crate::parse::{ETH_P_IP, Headers, L3};
+use crate::parse::{DONT_FRAGMENT, ETH_P_IP, Headers, L3};
 use crate::rewrite::{Rewrite, TTL};
-
-const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
 
 /// IPv4 without options, and TCP without options, as five words each.
 #[repr(C)]

@@ -123,6 +123,9 @@ struct Options {
     /// Leave ping to endpoint addresses unanswered [values: true, false]
     #[arg(long, env = "VPCEP_NO_ECHO", num_args = 0..=1, default_missing_value = "true", hide_possible_values = true)]
     no_echo: Option<bool>,
+    /// ICMP errors (refused, out of hops, too big) that an endpoint's senders get in a second at most; 0 makes none [default: 1000]
+    #[arg(long, env = "VPCEP_ICMP_ERRORS", value_name = "N")]
+    icmp_errors: Option<u32>,
     /// How long a source port rests before it is used again [default: 120]
     #[arg(long, env = "VPCEP_PORT_REST_SECS", value_name = "SECS")]
     port_rest_secs: Option<u32>,
@@ -298,6 +301,7 @@ impl Options {
             udp_unanswered_secs: self.udp_unanswered_secs.or(file.udp_unanswered_secs),
             dns_query_secs: self.dns_query_secs.or(file.dns_query_secs),
             no_echo: self.no_echo.or(file.no_echo),
+            icmp_errors: self.icmp_errors.or(file.icmp_errors),
             port_rest_secs: self.port_rest_secs.or(file.port_rest_secs),
             event_rate: self.event_rate.or(file.event_rate),
             event_ring_kib: self.event_ring_kib.or(file.event_ring_kib),
@@ -345,6 +349,7 @@ impl Options {
                 snat_range: snat_range(self.snat_range.as_deref().unwrap_or("198.19.128.0/26"))?,
                 max_endpoints: positive("max-endpoints", self.max_endpoints, 16_384)?,
                 no_echo: self.no_echo.unwrap_or(false),
+                icmp_errors: self.icmp_errors.unwrap_or(1_000),
                 events,
                 max_sessions: positive("max-sessions", self.max_sessions, 2_097_152)?,
                 bpffs: self.bpffs.unwrap_or_else(|| "/sys/fs/bpf/vpcep".into()),

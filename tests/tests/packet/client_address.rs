@@ -8,6 +8,7 @@ use vpcep_common::maps;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{PSH, Segment};
 
+use crate::icmp_errors::Error;
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, BACKEND, CLIENT, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, LIMIT, PROVIDER};
 use crate::table::{
@@ -273,6 +274,28 @@ fn the_option_fits_into_a_long_frame() {
         asked(gateway, hook, TOA);
         let payload: Vec<u8> = (0..3_000).map(|i| (i % 251) as u8).collect();
         client_becomes(gateway, hook, &client(ACK, FIRST, &payload), gets_option);
+    });
+}
+
+#[test]
+fn the_option_counts_where_a_packet_may_be_too_big() {
+    const NARROW: u32 = 1_400;
+    let with_data = |len| client(ACK, FIRST, &vec![7; len]);
+    let open = |gateway: &mut Gateway, hook| {
+        asked(gateway, hook, TOA);
+        gateway.set_mtu(PROVIDER, NARROW);
+    };
+    let too_big = Error(3, 4, (NARROW - 8).to_be_bytes());
+    check([
+        Case::client("at TC", &with_data(1_353))
+            .before(open)
+            .only(Hook::Tc)
+            .told(too_big, DropReason::TooBig),
+        Case::client("at XDP, which leaves it to TC", &with_data(1_353)).before(open).only(Hook::Xdp),
+    ]);
+    on_each_hook(|gateway, hook| {
+        open(gateway, hook);
+        client_becomes(gateway, hook, &with_data(1_352), gets_option);
     });
 }
 

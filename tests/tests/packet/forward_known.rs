@@ -6,6 +6,7 @@ use vpcep_common::tcp::flags::{ACK, RST, SYN};
 use vpcep_common::tcp::{Side, State};
 use vpcep_tests::packet::Segment;
 
+use crate::icmp_errors::HOPS_EXCEEDED;
 use crate::runner::{Gateway, Hook};
 use crate::stage::{self, BACKEND_MAC, CLIENT, CONSUMER, ENDPOINT, PROVIDER};
 use crate::table::{
@@ -45,7 +46,7 @@ fn a_session_still_needs_its_way_out() {
     check([
         Case::client("hop limit runs out", &Segment { ttl: 1, ..client_data() })
             .before(open)
-            .dropped(DropReason::TtlExceeded)
+            .told(HOPS_EXCEEDED, DropReason::TtlExceeded)
             .after(is_open),
         Case::client("neighbour lost", &client_data())
             .before(|gateway, hook| {

@@ -10,6 +10,7 @@ use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_common::{index, maps};
 use vpcep_tests::packet::{Datagram, PSH, Segment};
 
+use crate::icmp_errors::HOPS_EXCEEDED;
 use crate::runner::Gateway;
 use crate::stage::{
     self, BACKEND, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, LIMIT, NEXT_HOP,
@@ -155,6 +156,12 @@ fn an_endpoint_that_is_not_accepted_refuses() {
     ]);
 }
 
+fn out_of_hops(name: &str, ttl: u8) -> Case {
+    Case::client(name, &Segment { ttl, ..syn() })
+        .told(HOPS_EXCEEDED, DropReason::TtlExceeded)
+        .after(has_no_session)
+}
+
 #[test]
 fn a_session_needs_somewhere_to_go() {
     check([
@@ -170,12 +177,8 @@ fn a_session_needs_somewhere_to_go() {
             .before(|gateway, _| gateway.set_attachment(stage::Link { ifindex: 0, ..PROVIDER }, 0))
             .dropped(DropReason::NoAttachment)
             .after(has_no_session),
-        Case::client("hop limit runs out", &Segment { ttl: 1, ..syn() })
-            .dropped(DropReason::TtlExceeded)
-            .after(has_no_session),
-        Case::client("hop limit ran out before", &Segment { ttl: 0, ..syn() })
-            .dropped(DropReason::TtlExceeded)
-            .after(has_no_session),
+        out_of_hops("hop limit runs out", 1),
+        out_of_hops("hop limit ran out before", 0),
     ]);
 }
 

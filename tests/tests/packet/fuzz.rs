@@ -4,6 +4,7 @@
 //! - What passes to the stack is unchanged, byte by byte.
 //! - Nothing gets into a VPC but by a session, or as an answer to where it came from; and nothing
 //!   carries an address of one VPC into another.
+//! - An ICMP error of the gateway's own goes to whoever sent what it is about, and has it inside.
 //! - An endpoint's counts are those of its sessions.
 //!
 //! Runs for `VPCEP_FUZZ_SECS` (15) at each hook. A failure names its seed, which `VPCEP_FUZZ_SEED`
@@ -23,6 +24,7 @@ use vpcep_common::snat::in_range;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Arp, Datagram, Mac, PSH, Segment, TCP, checksum};
 
+use crate::icmp_errors::{Error, set_rate, told_by};
 use crate::runner::{Capacity, Gateway, Hook, Verdict};
 use crate::stage::{
     self, BACKEND, BACKEND_MAC, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, Link,
@@ -118,6 +120,7 @@ impl Play {
             let key = stage::endpoint_key(*ENDPOINT_ADDRESS.ip(), port, UDP);
             gateway.hash(maps::ENDPOINTS).insert(key, mapped, 0).unwrap();
         }
+        set_rate(&mut gateway, u32::MAX);
         Self {
             hook,
             seed,
@@ -160,8 +163,12 @@ impl Play {
             policy::ACCEPTED | policy::TOA,
             policy::ACCEPTED | policy::PROXY,
             policy::ACCEPTED | policy::TOA | policy::PROXY,
+            policy::ACCEPTED | policy::ICMP,
+            policy::ICMP,
             0,
         ]);
+        let mtu = self.random.one_of(&[stage::MTU, stage::MTU, 64]);
+        self.gateway.set_mtu(PROVIDER, mtu);
         let limit = self.random.one_of(&[0, 3, 20, 100]);
         let half_open = self.random.one_of(&[0, 0, 5]);
         self.gateway.set_policy(flags, self.generation, limit);
@@ -321,6 +328,9 @@ impl Play {
         }
         let packet = Datagram::parse(out).ok_or("sent with a broken IP header")?;
         let before = Datagram::parse(frame).ok_or("came with a broken IP header, and was sent on")?;
+        if packet.protocol == ICMP && before.protocol != ICMP {
+            return judge_error(&link, from, &before, frame, out);
+        }
         let is_reset = packet.protocol == TCP && packet.payload.len() == 20 && packet.payload[13] & RST != 0;
         if is_sound(&before) && !is_sound(&packet) {
             return Err("came with right checksums and left with wrong ones");
@@ -396,6 +406,43 @@ impl Play {
         let told = (connections.current, connections.half_open);
         assert_eq!(told, counted, "connections, half-open: seed {} packet {}", self.seed, self.steps);
     }
+}
+
+/// What must hold of an error that the gateway made.
+fn judge_error(
+    link: &Link,
+    from: Link,
+    before: &Datagram,
+    frame: &[u8],
+    out: &[u8],
+) -> Result<(), &'static str> {
+    /// Of the error's own checksum.
+    const CHECK_AT: usize = 34 + 2;
+    let is_group = |mac: &[u8]| mac[0] & 1 != 0;
+    let first = before.source.octets()[0];
+    if link.vpc != from.vpc {
+        return Err("an error of the gateway's own, into another VPC");
+    }
+    if before.fragment & 0x3fff != 0 || ![TCP, UDP].contains(&before.protocol) {
+        return Err("an error about what gets none");
+    }
+    if is_group(&frame[..6]) || is_group(&frame[6..12]) || [0, 127].contains(&first) || first >= 224 {
+        return Err("an error to no single host");
+    }
+    if checksum(&out[34..]) != 0 {
+        return Err("an error that does not add up");
+    }
+    // The checksum inside may have been taken for one that is to be completed.
+    let inside = 34 + 8 + 20 + before.options.len() + if before.protocol == TCP { 16 } else { 6 };
+    let plain = |frame: &[u8]| {
+        let mut frame = frame.to_vec();
+        frame[CHECK_AT..CHECK_AT + 2].fill(0);
+        frame[inside..inside + 2].fill(0);
+        frame
+    };
+    let rest = [out[38], out[39], out[40], out[41]];
+    let want = told_by(link, Error(out[34], out[35], rest), frame);
+    if out.len() == want.len() && plain(out) == plain(&want) { Ok(()) } else { Err("an error about nothing") }
 }
 
 fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: &[u8]) -> Vec<u8> {

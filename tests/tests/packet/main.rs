@@ -22,6 +22,7 @@ mod forward_new;
 mod fragments;
 mod fuzz;
 mod icmp;
+mod icmp_errors;
 mod limits;
 mod malformed;
 mod not_ours;

@@ -8,6 +8,7 @@ use vpcep_common::tcp::State;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Datagram, Segment};
 
+use crate::icmp_errors::HOPS_EXCEEDED;
 use crate::runner::{Gateway, Hook};
 use crate::stage::{self, BACKEND, CLIENT, ENDPOINT, PROVIDER, SOURCE, STRANGER};
 use crate::table::{
@@ -76,7 +77,7 @@ fn only_the_sessions_backend_may_answer() {
         .dropped(DropReason::WrongBackend)
         .after(is_established),
         case("hop limit runs out", PROVIDER, Segment { ttl: 1, ..backend_data(port) })
-            .dropped(DropReason::TtlExceeded),
+            .told(HOPS_EXCEEDED, DropReason::TtlExceeded),
     ]);
 }
 

@@ -23,11 +23,12 @@ use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{self, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, PROVIDER, SOURCE};
 use crate::table::{Case, check, on_each_hook};
 
-const NUMBER: u32 = 2;
+/// Number of the endpoint.
+pub const NUMBER: u32 = 2;
 const ROUTER_HOP: u16 = 5;
 const ROUTER_MAC: Mac = [2, 2, 0, 0, 0, 1];
 /// An object store behind the router.
-const STORE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(100, 125, 0, 10), 443);
+pub const STORE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(100, 125, 0, 10), 443);
 /// One on the link.
 const NEAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(100, 125, 7, 10), 443);
 /// A client whose subnet has a route table of its own.
@@ -53,7 +54,7 @@ fn set_policy(gateway: &mut Gateway, flags: u64, limit: u32) {
     gateway.array(maps::POLICIES).set(NUMBER, policy, 0).unwrap();
 }
 
-fn lay(gateway: &mut Gateway) {
+pub fn lay(gateway: &mut Gateway) {
     set_policy(gateway, policy::ACCEPTED, 10);
     route(gateway, DEFAULT_TABLE, [100, 125, 0, 0], 16, ROUTER_HOP);
     route(gateway, DEFAULT_TABLE, [100, 125, 7, 0], 24, 0);
@@ -70,7 +71,7 @@ fn lay(gateway: &mut Gateway) {
     gateway.array(maps::NEXT_HOPS).set(u32::from(ROUTER_HOP), router, 0).unwrap();
 }
 
-fn from_client(client: SocketAddrV4, to: SocketAddrV4, flags: u8) -> Segment {
+pub fn from_client(client: SocketAddrV4, to: SocketAddrV4, flags: u8) -> Segment {
     Segment { destination: to, ..stage::from_client(client, flags) }
 }
 

@@ -18,6 +18,7 @@ use vpcep_common::ABI_VERSION;
 use vpcep_common::attachment::{Attachment, InterfaceKey, NeighbourKey, NextHop, attachment_flags, mac_word};
 use vpcep_common::be::{Be16, Be32};
 use vpcep_common::endpoint::{Backend, EndpointKey, EndpointValue, NO_ENDPOINT, Policy, policy};
+use vpcep_common::meter::connection_cost;
 use vpcep_common::session::{FlowKey, Slot, TICK_SHIFT, ticks};
 use vpcep_common::settings::Settings;
 use vpcep_common::snat::RANGE;
@@ -85,6 +86,12 @@ pub const BACKEND_MAC: Mac = [2, 2, 0, 0, 0, 10];
 pub const NEXT_HOP: u16 = 1;
 /// The one address that backends see.
 pub const SOURCE: Ipv4Addr = Ipv4Addr::new(198, 19, 128, 0);
+
+/// MTU of every interface: more than a test run takes.
+pub const MTU: u32 = 9_000;
+
+/// ICMP errors of the gateway's own in a second.
+pub const ICMP_ERRORS: u32 = 1_000;
 
 /// Most connections of the endpoint unless a test says otherwise.
 pub const LIMIT: u32 = 100;
@@ -165,7 +172,7 @@ fn settings(capacity: Capacity) -> Settings {
         handshake_crowded: ticks(CROWDED_SECS),
         event_rate: 0,
         events_since: 0,
-        pad: 0,
+        error_cost: connection_cost(ICMP_ERRORS),
         owner: [0; 16],
         idle,
     }
@@ -251,9 +258,17 @@ impl Gateway {
             address: link.gateway.into(),
             mac: link.mac,
             flags,
+            mtu: MTU,
             ..Attachment::default()
         };
         self.array(maps::ATTACHMENTS).set(u32::from(link.attachment), attachment, 0).expect("number fits");
+    }
+
+    /// Changes the MTU of an attached link.
+    pub fn set_mtu(&mut self, link: Link, mtu: u32) {
+        let number = u32::from(link.attachment);
+        let known: Attachment = self.entry(maps::ATTACHMENTS, number);
+        self.array(maps::ATTACHMENTS).set(number, Attachment { mtu, ..known }, 0).expect("number fits");
     }
 
     /// Replaces the endpoint's policy: bits of `policy`, generation and limit.

@@ -5,6 +5,7 @@ use vpcep_common::endpoint::NO_ENDPOINT;
 use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{PSH, Segment};
 
+use crate::icmp_errors::{Error, told_by};
 use crate::runner::{Capacity, Gateway, Hook, Outcome, Verdict, missing_privilege};
 use crate::stage::{self, CLIENT, CONSUMER, ENDPOINT, Link, PROVIDER};
 
@@ -99,6 +100,13 @@ impl Case {
     pub fn vanishes(mut self) -> Self {
         self.verdict = Verdict::Drop;
         self
+    }
+
+    /// Expects the sender to get this ICMP error, and a drop counted once for
+    /// the endpoint.
+    pub fn told(self, error: Error, reason: DropReason) -> Self {
+        let told = told_by(&self.from, error, &self.frame);
+        self.sent(move |_| told.clone()).counts(ENDPOINT, reason)
     }
 
     /// Expects the sender to get this segment back, and a drop counted once for

@@ -11,6 +11,7 @@ use vpcep_common::tcp::{IPPROTO_UDP, State};
 use vpcep_tests::packet::{Datagram, checksum};
 
 use crate::icmp::{ICMP, message};
+use crate::icmp_errors::{PORT_UNREACHABLE, PROHIBITED, told_by};
 use crate::runner::{Gateway, Hook, Verdict};
 use crate::stage::{
     self, BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, PROVIDER, SOURCE,
@@ -77,7 +78,7 @@ pub fn source(gateway: &Gateway, port: u16) -> SocketAddrV4 {
 }
 
 /// Sends a datagram of the client and expects it at the backend.
-fn client_sends(gateway: &Gateway, hook: Hook, port: u16, payload: &[u8], sum: Sum) {
+pub fn client_sends(gateway: &Gateway, hook: Hook, port: u16, payload: &[u8], sum: Sum) {
     let outcome = gateway.run(hook, CONSUMER.ifindex, &from_client(port, payload, sum).build());
     assert_eq!(outcome.verdict, Verdict::Redirect, "{hook:?}, {sum:?}: drops {:?}", gateway.drops());
     let expected = Datagram {
@@ -142,7 +143,7 @@ fn only_the_client_opens_and_only_mapped_ports() {
     let map = |gateway: &mut Gateway, _| map_udp(gateway, 123);
     check([
         Case::new("port mapped for TCP only", CONSUMER, from_client(80, b"x", Sum::Right).build())
-            .dropped(DropReason::PortNotMapped),
+            .told(PORT_UNREACHABLE, DropReason::PortNotMapped),
         Case::new("from the provider", PROVIDER, to_source.build())
             .dropped_unattributed(DropReason::Unsolicited),
         Case::new("longer than its packet", CONSUMER, short.build())
@@ -156,7 +157,7 @@ fn only_the_client_opens_and_only_mapped_ports() {
                 map_udp(gateway, 123);
                 gateway.set_policy(0, 2, 10);
             })
-            .dropped(DropReason::NotAccepted),
+            .told(PROHIBITED, DropReason::NotAccepted),
     ]);
 }
 
@@ -169,7 +170,8 @@ fn udp_is_limited_and_idle_like_tcp() {
         let other = SocketAddrV4::new(*CLIENT.ip(), 7);
         let second =
             Datagram { to: CONSUMER.mac, from: CLIENT_MAC, ..udp(other, endpoint(123), b"two", Sum::Right) };
-        assert_eq!(gateway.run(hook, CONSUMER.ifindex, &second.build()).verdict, Verdict::Drop);
+        let refused = gateway.run(hook, CONSUMER.ifindex, &second.build());
+        assert_eq!(refused.frame, told_by(&CONSUMER, PROHIBITED, &second.build()));
         assert_eq!(gateway.drops(), [(ENDPOINT, "connection_limit", 1)]);
 
         let slot = gateway.slot_of(&flow(123)).unwrap();
@@ -209,12 +211,16 @@ fn a_reject_cuts_udp_and_an_accept_lets_it_go_on() {
         let to_client = Datagram {
             to: PROVIDER.mac,
             from: BACKEND_MAC,
-            ..udp(BACKEND, source(gateway, 123), b"three", Sum::Right)
+            // Long enough that a reset could be made of it, which the client would take for garbage.
+            ..udp(BACKEND, source(gateway, 123), &[3; 40], Sum::Right)
         };
         let to_backend = from_client(123, b"four", Sum::Right);
         gateway.set_policy(0, 2, 10);
-        assert_eq!(gateway.run(hook, PROVIDER.ifindex, &to_client.build()).verdict, Verdict::Drop);
-        assert_eq!(gateway.run(hook, CONSUMER.ifindex, &to_backend.build()).verdict, Verdict::Drop);
+        for (link, datagram) in [(PROVIDER, to_client), (CONSUMER, to_backend)] {
+            let told = gateway.run(hook, link.ifindex, &datagram.build());
+            assert_eq!(told.verdict, Verdict::Redirect, "{:?}", gateway.drops());
+            assert_eq!(told.frame, told_by(&link, PROHIBITED, &datagram.build()));
+        }
         gateway.set_policy(vpcep_common::endpoint::policy::ACCEPTED, 3, 10);
         client_sends(gateway, hook, 123, b"five", Sum::Right);
         backend_sends(gateway, hook, 123, b"six", Sum::Right);

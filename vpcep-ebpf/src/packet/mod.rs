@@ -15,6 +15,7 @@ use aya_ebpf::EbpfContext;
 use vpcep_common::attachment::Attachment;
 
 use crate::parse::Headers;
+use crate::verdict::Verdict;
 
 /// The packet pointer at this offset of a context. Loaded by an instruction that LLVM does not
 /// look into: a field of 32 bits would be widened once more where it is used in another block, by
@@ -121,12 +122,18 @@ pub trait Packet {
     /// Whether no other hook of ours comes behind this one.
     fn is_last(&self) -> bool;
 
-    /// Whether this is several segments in one, to be cut up where it leaves.
-    fn is_aggregate(&self) -> bool;
+    /// Bytes of data in each segment, where this is several in one, to be cut up
+    /// where it leaves; else 0.
+    fn segment_payload(&self) -> u32;
 
-    /// Whether a packet that came in on `from` can leave on `to` from this hook.
-    fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool;
+    /// Moves the Ethernet header `len` bytes away from what follows it. What it
+    /// then has, and the room behind it, are to be written. Invalidates pointers.
+    fn make_room(&mut self, len: u32) -> bool;
 
-    /// Sends the frame out of `to`; the return code of the hook.
-    fn send(&mut self, to: &Attachment) -> i32;
+    /// Whether a packet that came in on `from` can leave on `to` from this hook,
+    /// with `len` IP bytes.
+    fn can_leave(&self, from: &Attachment, to: &Attachment, len: u32) -> bool;
+
+    /// Sends the frame out of `to`.
+    fn send(&mut self, to: &Attachment) -> Verdict;
 }

@@ -5,10 +5,11 @@
 use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::generated::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
-    bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+    bpf_l4_csum_replace, bpf_redirect, bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_load_bytes,
+    bpf_skb_pull_data, bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use aya_ebpf::programs::TcContext;
 use vpcep_common::attachment::{Attachment, attachment_flags};
@@ -17,6 +18,7 @@ use vpcep_common::csum;
 use super::{FOREIGN_TAG, GAP, Packet, RESET_FRAME_LEN, pointer};
 use crate::maps::SCRATCH;
 use crate::parse::{ETH_P_8021Q, Headers};
+use crate::verdict::Verdict;
 
 /// Bytes that are moved at once to open a gap.
 const CHUNK: u32 = 256;
@@ -199,18 +201,25 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
-    fn is_aggregate(&self) -> bool {
+    fn segment_payload(&self) -> u32 {
         // SAFETY: the context of this run.
-        unsafe { (*self.context.skb.skb).gso_size != 0 }
+        unsafe { (*self.context.skb.skb).gso_size }
+    }
+
+    /// The checksum that a device may have to complete stays where it is.
+    #[inline(always)]
+    fn make_room(&mut self, len: u32) -> bool {
+        // SAFETY: the context of this run.
+        unsafe { bpf_skb_adjust_room(self.context.skb.skb, len as i32, BPF_ADJ_ROOM_MAC, 0) == 0 }
     }
 
     #[inline(always)]
-    fn can_leave(&self, _from: &Attachment, _to: &Attachment) -> bool {
+    fn can_leave(&self, _from: &Attachment, _to: &Attachment, _len: u32) -> bool {
         true
     }
 
     #[inline(always)]
-    fn send(&mut self, to: &Attachment) -> i32 {
+    fn send(&mut self, to: &Attachment) -> Verdict {
         let skb = self.context.skb.skb;
         if self.vlan() != to.vlan {
             if self.vlan() != 0 {
@@ -223,6 +232,7 @@ impl Packet for TcPacket {
             }
         }
         // SAFETY: no pointer is involved.
-        unsafe { bpf_redirect(to.ifindex, 0) as i32 }
+        unsafe { bpf_redirect(to.ifindex, 0) };
+        Verdict::Sent
     }
 }

@@ -12,6 +12,7 @@ use vpcep_common::csum;
 
 use super::{GAP, Packet, RESET_FRAME_LEN, pointer};
 use crate::parse::Headers;
+use crate::verdict::Verdict;
 
 /// A frame at XDP.
 pub struct XdpPacket {
@@ -159,20 +160,30 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn is_aggregate(&self) -> bool {
-        false
+    fn segment_payload(&self) -> u32 {
+        0
     }
 
     #[inline(always)]
-    fn can_leave(&self, from: &Attachment, to: &Attachment) -> bool {
+    fn make_room(&mut self, len: u32) -> bool {
+        // SAFETY: the context of this run.
+        unsafe { bpf_xdp_adjust_head(self.context.ctx, -(len as i32)) == 0 }
+    }
+
+    /// What is too big is left to TC: in generic mode it may be made of segments, which
+    /// cannot be seen here.
+    #[inline(always)]
+    fn can_leave(&self, from: &Attachment, to: &Attachment, len: u32) -> bool {
         to.vlan == 0
+            && len <= to.mtu
             && (from.flags & attachment_flags::XDP_GENERIC != 0
                 || to.flags & attachment_flags::TAKES_XDP_FRAMES != 0)
     }
 
     #[inline(always)]
-    fn send(&mut self, to: &Attachment) -> i32 {
+    fn send(&mut self, to: &Attachment) -> Verdict {
         // SAFETY: no pointer is involved.
-        unsafe { bpf_redirect(to.ifindex, 0) as i32 }
+        unsafe { bpf_redirect(to.ifindex, 0) };
+        Verdict::Sent
     }
 }

@@ -89,8 +89,13 @@ impl Shared {
         ] {
             flags |= if is_set { bit } else { 0 };
         }
-        let attached =
-            Attached { ifindex: link.ifindex, mac: link.mac, flags, host_addresses: link.addresses };
+        let attached = Attached {
+            ifindex: link.ifindex,
+            mac: link.mac,
+            flags,
+            mtu: link.mtu,
+            host_addresses: link.addresses,
+        };
         Ok((attached, hook.name(tc)))
     }
 

@@ -17,6 +17,7 @@ use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::statfs;
+use vpcep_common::meter::connection_cost;
 use vpcep_common::session::ticks;
 use vpcep_common::settings::{Settings, settings_flags};
 use vpcep_common::snat::{RANGE, RANGE_BITS, Shard};
@@ -268,7 +269,7 @@ fn programs_settings(
         handshake_crowded: ticks_of(timeouts.tcp_crowded),
         event_rate: settings.events.rate,
         events_since: known.events_since,
-        pad: 0,
+        error_cost: connection_cost(settings.icmp_errors),
         owner: settings.owner.to_be_bytes(),
         idle: std::array::from_fn(|bits| idle(State::from_bits(bits as u8))),
     })
@@ -385,6 +386,7 @@ mod tests {
                 max_sessions: sessions,
                 bpffs: PathBuf::new(),
                 no_echo: false,
+                icmp_errors: 1_000,
                 events: EventSettings::default(),
                 timeouts: Timeouts::default(),
             };

@@ -84,6 +84,8 @@ pub struct DatapathSettings {
     pub bpffs: PathBuf,
     /// Whether endpoints leave echo requests (ping) unanswered.
     pub no_echo: bool,
+    /// Most ICMP errors that the gateway makes itself in a second, for each endpoint; 0 for none.
+    pub icmp_errors: u32,
     /// How events are reported.
     pub events: EventSettings,
     /// How long an idle session is kept, by state.

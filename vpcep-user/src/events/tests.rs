@@ -28,6 +28,7 @@ impl World {
             max_sessions: 16,
             bpffs: "/nonexistent".into(),
             no_echo: false,
+            icmp_errors: 1_000,
             events: EventSettings::default(),
             timeouts: Timeouts::default(),
         });

@@ -45,6 +45,8 @@ pub struct Attached {
     pub mac: [u8; 6],
     /// [`vpcep_common::attachment::attachment_flags`].
     pub flags: u16,
+    /// MTU of the interface.
+    pub mtu: u32,
     /// IPv4 addresses of the host itself on the interface.
     pub host_addresses: Vec<Ipv4Addr>,
 }
@@ -127,6 +129,7 @@ impl Compiler<'_> {
                 address: wanted.address.into(),
                 mac: host.mac,
                 flags: host.flags,
+                mtu: host.mtu,
                 id: id.as_u128().to_be_bytes(),
             };
             self.out.target.attachments.insert(number, attachment);

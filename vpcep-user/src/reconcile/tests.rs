@@ -27,6 +27,7 @@ fn start() -> Loop {
         max_sessions: 1,
         bpffs: "/nonexistent".into(),
         no_echo: false,
+        icmp_errors: 1_000,
         events: EventSettings::default(),
         timeouts: Timeouts::default(),
     }));

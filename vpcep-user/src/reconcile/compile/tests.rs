@@ -70,6 +70,7 @@ fn attached() -> BTreeMap<AttachmentId, Attached> {
                 ifindex: n as u32 + 10,
                 mac: [2, 0, 0, 0, 0, n as u8],
                 flags: 0,
+                mtu: 1500,
                 host_addresses: vec![],
             };
             (AttachmentId::from_u128(n), attached)
