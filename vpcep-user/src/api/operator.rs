@@ -41,8 +41,8 @@ pub fn routes() -> ApiRouter<App> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "SetRefusal")]
 pub struct RefusalRequest {
-    /// A TCP reset, or nothing.
-    #[schemars(with = "String", extend("enum" = ["reset", "silent"]))]
+    /// A TCP reset (for UDP an ICMP error), an ICMP error, or nothing.
+    #[schemars(with = "String", extend("enum" = ["reset", "icmp", "silent"]))]
     refusal: Option<String>,
 }
 
@@ -55,12 +55,13 @@ pub async fn set_refusal(
 ) -> Result<Json<EndpointView>, ApiError> {
     let refusal = match require("refusal", request.refusal)?.as_str() {
         "reset" => Refusal::Reset,
+        "icmp" => Refusal::Icmp,
         "silent" => Refusal::Silent,
         other => {
             return Err(ApiError::Field {
                 field: "refusal",
                 value: other.into(),
-                expected: "reset or silent",
+                expected: "reset, icmp or silent",
             });
         }
     };

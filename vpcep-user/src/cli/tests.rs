@@ -164,6 +164,12 @@ async fn commands_send_what_was_typed_in_the_words_of_the_api() {
             json!({"refusal": "silent"}),
         ),
         (
+            format!("endpoint update {ID} --refusal icmp"),
+            &[endpoint],
+            "PUT /operator/v1/endpoints/0c1c9a5e-8e0d-4b6a-9d5a-0c6a5e1f2b3d",
+            json!({"refusal": "icmp"}),
+        ),
+        (
             "quota set endpoint=7 connection=9".to_owned(),
             &[quotas],
             "PUT /operator/v1/quotas",

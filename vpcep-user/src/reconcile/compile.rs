@@ -276,9 +276,11 @@ impl Compiler<'_> {
         if wanted.whitelist.is_some() {
             flags |= policy::WHITELIST;
         }
-        if wanted.refusal == Refusal::Silent {
-            flags |= policy::SILENT;
-        }
+        flags |= match wanted.refusal {
+            Refusal::Reset => 0,
+            Refusal::Silent => policy::SILENT,
+            Refusal::Icmp => policy::ICMP,
+        };
         if wanted.client_address.means.has_toa() {
             flags |= policy::TOA;
         }

@@ -154,9 +154,11 @@ pub struct DesiredBackend {
 /// What a refused client gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
-    /// A TCP reset: the client knows at once.
+    /// A TCP reset, for UDP an ICMP error: the client knows at once.
     #[default]
     Reset,
+    /// An ICMP error, also of a TCP connection: the client knows at once, and why.
+    Icmp,
     /// Nothing: the client times out and learns nothing.
     Silent,
 }

@@ -257,6 +257,8 @@ async fn whitelist_and_refusal_reach_the_data_plane_before_the_answer() {
     me.ok("PUT", &format!("{ENDPOINTS}/{endpoint}"), json!({"whitelist": []})).await;
     assert_eq!(desired().whitelist, Some(vec![]), "an empty list that is enforced admits nobody");
     let path = format!("/operator/v1/endpoints/{endpoint}");
+    world.operator().ok("PUT", &path, json!({"refusal": "icmp"})).await;
+    assert_eq!(desired().refusal, crate::reconcile::desired::Refusal::Icmp);
     world.operator().ok("PUT", &path, json!({"refusal": "silent"})).await;
     assert_eq!(desired().refusal, crate::reconcile::desired::Refusal::Silent);
 }

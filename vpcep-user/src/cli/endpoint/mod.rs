@@ -134,8 +134,10 @@ struct Changes {
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Refusal {
-    /// A TCP reset: the client knows at once
+    /// A TCP reset, for UDP an ICMP error: the client knows at once
     Reset,
+    /// An ICMP error, also for TCP: the client knows at once, and that it is a policy
+    Icmp,
     /// Nothing: the client times out
     Silent,
 }

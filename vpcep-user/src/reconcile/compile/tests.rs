@@ -133,7 +133,7 @@ fn a_number_that_sessions_name_is_given_to_nobody() {
 #[test]
 fn the_generation_rises_exactly_when_the_policy_changes() {
     type Change = fn(&mut DesiredEndpoint);
-    let cases: [(&str, Change, bool); 9] = [
+    let cases: [(&str, Change, bool); 10] = [
         ("nothing", |_| {}, false),
         ("limit", |e| e.limits.connections = 7, false),
         ("port added", |e| e.ports.push(DesiredPort { protocol: 6, client_port: 81, server_port: 1 }), false),
@@ -141,6 +141,7 @@ fn the_generation_rises_exactly_when_the_policy_changes() {
         ("form of headers", |e| e.client_address.profile = ProxyProfile::Azure, false),
         ("rejected", |e| e.accepted = false, true),
         ("silence", |e| e.refusal = Refusal::Silent, true),
+        ("ICMP errors", |e| e.refusal = Refusal::Icmp, true),
         ("whitelist on", |e| e.whitelist = Some(vec!["10.0.1.0/24".parse().unwrap()]), true),
         ("empty whitelist on", |e| e.whitelist = Some(vec![]), true),
     ];

@@ -60,6 +60,7 @@ struct StatementForm {
 #[serde(rename_all = "lowercase")]
 enum RefusalForm {
     Reset,
+    Icmp,
     Silent,
 }
 
@@ -85,7 +86,7 @@ enum StateForm {
 
 impl Stored for Endpoint {
     const PREFIX: &'static str = "endpoints/";
-    const SCHEMA: u32 = 2;
+    const SCHEMA: u32 = 3;
     const OLDEST: u32 = 1;
     type Form = EndpointForm;
     type Id = EndpointId;
@@ -178,6 +179,7 @@ impl From<&Endpoint> for EndpointForm {
             whitelist: whitelist.entries().iter().map(ToString::to_string).collect(),
             refusal: match refusal {
                 Refusal::Reset => RefusalForm::Reset,
+                Refusal::Icmp => RefusalForm::Icmp,
                 Refusal::Silent => RefusalForm::Silent,
             },
             description: description.as_str().into(),
@@ -281,6 +283,7 @@ impl TryFrom<EndpointForm> for Endpoint {
             tags: tag::parse(&tags)?,
             refusal: match refusal {
                 RefusalForm::Reset => Refusal::Reset,
+                RefusalForm::Icmp => Refusal::Icmp,
                 RefusalForm::Silent => Refusal::Silent,
             },
             description: description.parse()?,
