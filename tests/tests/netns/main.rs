@@ -17,6 +17,7 @@ mod fragments;
 mod half_close;
 mod hooks;
 mod icmp;
+mod icmp_errors;
 mod idle;
 mod isolation;
 mod load_balancer;

@@ -1,5 +1,5 @@
-//! A narrow link behind the provider's router: its errors tell the client's TCP what fits
-//! (RFC 1191), across the translation.
+//! A narrow link: errors tell the client's TCP what fits (RFC 1191). Behind the provider's router
+//! they are the router's, translated; where it is the gateway's own, they are the gateway's.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,10 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use vpcep_tests::cli::text_field;
 use vpcep_tests::tenant::SNAT_RANGE;
-use vpcep_tests::world::Network;
-use vpcep_tests::{Service, World};
+use vpcep_tests::world::{Host, Network};
+use vpcep_tests::{Offer, Service, World};
 
-crate::scenarios!(a_client_learns_of_a_narrow_link_behind_the_endpoint);
+crate::scenarios!(
+    a_client_learns_of_a_narrow_link_behind_the_endpoint,
+    a_client_learns_of_a_narrow_link_of_the_gateway,
+);
 
 const SERVER: &str = "192.168.99.10";
 const PORT: u16 = 7000;
@@ -51,7 +54,26 @@ fn a_client_learns_of_a_narrow_link_behind_the_endpoint(world: &mut World) -> Re
     let endpoint = account.connect(&clients, &service, &[])?;
     let address = account.await_address(&endpoint)?;
 
-    let listener = server.netns.inside(|| Ok(TcpListener::bind((SERVER, PORT))?))?;
+    upload(&clients.host, &address, &server, SERVER)
+}
+
+fn a_client_learns_of_a_narrow_link_of_the_gateway(world: &mut World) -> Result<()> {
+    const SERVER: &str = "192.168.24.10";
+    let account = world.tenant("acme")?;
+    let clients = world.vpc(&account, "clients", &["10.0.0.182"])?;
+    let servers = world.provider_vpc(&account, "servers", &[SERVER])?;
+    // The server's end stays wide, so that the handshake says nothing of it.
+    world.gateway().run(&["ip", "link", "set", &servers.host.gateway_interface, "mtu", MTU])?;
+    let ports = &["7000:7000"];
+    let service = account.offer(&servers, Offer { name: "sink", ports, approval: false })?;
+    let endpoint = account.connect(&clients, &service, &[])?;
+    let address = account.await_address(&endpoint)?;
+    upload(&clients.host, &address, &servers.host, SERVER)
+}
+
+/// Sends to a server; all of it arrives, since the client learns of the narrow link.
+fn upload(client: &Host, address: &str, server: &Host, server_address: &str) -> Result<()> {
+    let listener = server.netns.inside(|| Ok(TcpListener::bind((server_address, PORT))?))?;
     let sink = thread::spawn(move || -> Result<usize> {
         let (mut stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -59,14 +81,14 @@ fn a_client_learns_of_a_narrow_link_behind_the_endpoint(world: &mut World) -> Re
         stream.read_to_end(&mut sent)?;
         Ok(sent.len())
     });
-    let mut stream = clients.host.netns.inside(|| Ok(TcpStream::connect((address.as_str(), PORT))?))?;
+    let mut stream = client.netns.inside(|| Ok(TcpStream::connect((address, PORT))?))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(&vec![7; BYTES]).context("sending through the narrow link")?;
     stream.shutdown(Shutdown::Write)?;
     let received =
         sink.join().expect("the sink does not panic").context("receiving behind the narrow link")?;
     ensure!(received == BYTES, "{received} of {BYTES} bytes arrived");
-    let route = clients.host.netns.run(&["ip", "route", "get", &address])?;
+    let route = client.netns.run(&["ip", "route", "get", address])?;
     ensure!(route.contains(&format!("mtu {MTU}")), "the client was not told of the narrow link: {route}");
     Ok(())
 }
