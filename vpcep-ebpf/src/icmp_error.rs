@@ -22,6 +22,7 @@ use vpcep_common::csum;
 use vpcep_common::meter::ERROR_BURST;
 
 use crate::endpoint::{self, Address};
+use crate::fragment::Part;
 use crate::icmp::{HEADER_LEN, TIME_EXCEEDED, UNREACHABLE};
 use crate::maps::CONNECTIONS;
 use crate::meter;
@@ -95,7 +96,7 @@ pub fn reply<P: Packet>(
 }
 
 /// RFC 1122 section 3.2.2: no answer to what was sent to many, nor to a source that is no single
-/// host. Fragments and ICMP do not get this far. And what may be cut into fragments is not told
+/// host, nor to a fragment. ICMP does not get this far. And what may be cut into fragments is not told
 /// its size (RFC 1191).
 #[inline(always)]
 fn may_be_answered<P: Packet>(packet: &P, headers: &Headers, error: u16) -> bool {
@@ -112,7 +113,7 @@ fn may_be_answered<P: Packet>(packet: &P, headers: &Headers, error: u16) -> bool
             return false;
         }
     }
-    is_host && !is_group
+    is_host && !is_group && !Part::of(packet).is_fragment()
 }
 
 #[inline(always)]
