@@ -13,4 +13,7 @@ pub struct Scratch {
     pub carried: Carried,
     /// Which datagram it is a fragment of.
     pub fragment: FragmentKey,
+    /// Why it is refused, and by which ICMP error that is said. In here so that the verifier no longer
+    /// knows, and goes on once and not for each reason.
+    pub refusal: [u32; 4],
 }

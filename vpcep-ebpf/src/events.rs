@@ -35,7 +35,7 @@ pub fn opened(settings: &Settings, session: &Session) {
     if !are_read(settings) {
         return;
     }
-    report(settings, Kind::Opened, now_ns(), || of_session(session));
+    report(settings, Kind::Opened, now_ns(), |event| of_session(event, session));
 }
 
 /// Reports a session that is over, while its slot still has what it had. `session`
@@ -45,15 +45,14 @@ pub fn closed(settings: &Settings, session: &Session, is_accepted: bool, time_ns
     if !are_read(settings) {
         return;
     }
-    report(settings, Kind::Closed, time_ns, || {
-        let mut event = of_session(session);
+    report(settings, Kind::Closed, time_ns, |event| {
+        of_session(event, session);
         event.reason = End::of(session.word, is_accepted) as u8;
         let is_counted = event.created.wrapping_sub(settings.events_since) <= u32::MAX / 2;
         // SAFETY: a pointer into the map, and the slot is the caller's.
         let (out, back) = unsafe { ((*session.slot).bytes_out, (*session.slot).bytes_in) };
         event.bytes_out = if is_counted { out } else { Volume::UNKNOWN };
         event.bytes_in = if is_counted { back } else { Volume::UNKNOWN };
-        event
     });
 }
 
@@ -63,44 +62,41 @@ pub fn refused(settings: &Settings, vpc: u16, headers: &Headers, refusal: &Refus
     if !are_read(settings) {
         return;
     }
-    report(settings, Kind::Refused, now_ns(), || Event {
-        endpoint: refusal.endpoint,
-        client: headers.source,
-        address: headers.destination,
-        client_port: headers.source_port,
-        port: headers.destination_port,
-        vpc,
-        protocol: headers.protocol,
-        reason: refusal.reason as u8,
-        ..Event::default()
+    report(settings, Kind::Refused, now_ns(), |event| {
+        event.endpoint = refusal.endpoint;
+        event.client = headers.source;
+        event.address = headers.destination;
+        event.client_port = headers.source_port;
+        event.port = headers.destination_port;
+        event.vpc = vpc;
+        event.protocol = headers.protocol;
+        event.reason = refusal.reason as u8;
     });
 }
 
 #[inline(always)]
-fn of_session(session: &Session) -> Event {
+fn of_session(event: &mut Event, session: &Session) {
     // SAFETY: a pointer into the map; only what is fixed while the session lives,
     // and the time stamp.
     let slot = unsafe { &*session.slot };
-    Event {
-        endpoint: session.word.endpoint(),
-        slot: session.number,
-        created: slot.opened(),
-        last_seen: slot.last_seen,
-        client: slot.client,
-        address: slot.endpoint,
-        backend: slot.backend,
-        client_port: slot.client_port,
-        port: slot.endpoint_port,
-        backend_port: slot.backend_port,
-        vpc: slot.consumer_vpc,
-        provider_vpc: slot.provider_vpc,
-        protocol: slot.protocol,
-        ..Event::default()
-    }
+    event.endpoint = session.word.endpoint();
+    event.slot = session.number;
+    event.created = slot.opened();
+    event.last_seen = slot.last_seen;
+    event.client = slot.client;
+    event.address = slot.endpoint;
+    event.backend = slot.backend;
+    event.client_port = slot.client_port;
+    event.port = slot.endpoint_port;
+    event.backend_port = slot.backend_port;
+    event.vpc = slot.consumer_vpc;
+    event.provider_vpc = slot.provider_vpc;
+    event.protocol = slot.protocol;
 }
 
+/// Puts an event into the ring, which `fill` completes in place: the stack has no room for one.
 #[inline(always)]
-fn report(settings: &Settings, kind: Kind, time_ns: u64, event: impl FnOnce() -> Event) {
+fn report(settings: &Settings, kind: Kind, time_ns: u64, fill: impl FnOnce(&mut Event)) {
     let Some(budget) = EVENT_BUDGETS.get_ptr_mut(kind as u32) else { return };
     // SAFETY: a per-CPU value, as in counters.rs.
     let budget: &mut Budget = unsafe { &mut *budget };
@@ -115,7 +111,14 @@ fn report(settings: &Settings, kind: Kind, time_ns: u64, event: impl FnOnce() ->
         budget.lost += 1;
         return;
     };
-    entry.write(Event { time_ns, kind: kind as u8, ..event() });
+    // SAFETY: an event is integers alone, of which zeros are some.
+    let event = unsafe {
+        entry.as_mut_ptr().cast::<[u64; size_of::<Event>() / 8]>().write([0; size_of::<Event>() / 8]);
+        &mut *entry.as_mut_ptr()
+    };
+    event.time_ns = time_ns;
+    event.kind = kind as u8;
+    fill(event);
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 

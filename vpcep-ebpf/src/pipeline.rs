@@ -25,7 +25,7 @@ use vpcep_common::tcp::{Side, flags};
 use crate::client_address::{Room, Task};
 use crate::endpoint::{self, Address, Policy};
 use crate::fragment::Part;
-use crate::maps::SETTINGS;
+use crate::maps::{SCRATCH, SETTINGS};
 use crate::packet::Packet;
 use crate::parse::{self, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Headers, MIN_HEADERS};
 use crate::rewrite::{self, Rewrite};
@@ -440,7 +440,13 @@ fn ipv6(attachment: &Attachment) -> Verdict {
 /// Drops a packet, and answers it by a reset or an ICMP error where the refusal says so.
 #[inline(always)]
 fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: Refusal) -> Verdict {
-    let error = icmp_error::about(headers, &refusal);
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return Verdict::Drop };
+    // SAFETY: a per-CPU value with room for both; what is read is what was written.
+    let (refusal, error) = unsafe {
+        let place = (&raw mut (*scratch).refusal).cast::<(Refusal, u16)>();
+        place.write_volatile((refusal, icmp_error::about(headers, &refusal)));
+        place.read_volatile()
+    };
     let is_answered = error != icmp_error::NONE || refusal.answer != Answer::Silence;
     // A hook that cannot answer here leaves it to the one that can.
     if is_answered && !packet.can_leave(scene.attachment, scene.attachment, ANSWER_LEN) {
@@ -470,6 +476,8 @@ fn refuse<P: Packet>(packet: &mut P, scene: &Scene, headers: &Headers, refusal: 
     }
     packet.send(scene.attachment)
 }
+
+const _: () = assert!(size_of::<(Refusal, u16)>() <= size_of::<[u32; 4]>());
 
 #[inline(always)]
 pub fn drop(refusal: Refusal) -> Verdict {
