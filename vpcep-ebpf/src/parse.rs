@@ -247,7 +247,8 @@ fn udp<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), DropReason> {
         unsafe { (field(udp, 0), field(udp, 2), field(udp, 4)) };
     let length = u16::from_be(length);
     let is_cut = length > headers.segment_len() && !headers.is_fragment;
-    if usize::from(length) < UdpHdr::LEN || is_cut {
+    // Behind a packet that ends before, padding may look like a header.
+    if length < UdpHdr::LEN as u16 || headers.segment_len() < UdpHdr::LEN as u16 || is_cut {
         return Err(DropReason::Malformed);
     }
     headers.source_port = Be16(source);

@@ -275,7 +275,7 @@ fn rfc_1122_some_packets_are_never_answered() {
     let silent = |name: &str, datagram: Datagram| {
         Case::new(name, CONSUMER, datagram.build()).dropped(DropReason::PortNotMapped)
     };
-    let fragment = |offset| Datagram { fragment: offset, ..ntp() };
+    let fragment = |offset: u16| Datagram { fragment: offset, ..ntp() };
     let port = first_source_port();
     let about = stage::to_backend(&client_data(), port).build();
     let router = Ipv4Addr::new(192, 168, 24, 1);
@@ -290,8 +290,17 @@ fn rfc_1122_some_packets_are_never_answered() {
         silent("from a loopback", from([127, 0, 0, 1])),
         silent("from a group", from([224, 0, 0, 1])),
         silent("from all", from([255, 255, 255, 255])),
-        Case::new("first fragment", CONSUMER, fragment(0x2000).build()).dropped(DropReason::Fragment),
-        Case::new("later fragment", CONSUMER, fragment(1).build()).dropped(DropReason::Fragment),
+        silent("first fragment", fragment(0x2000)),
+        Case::new("later fragment", CONSUMER, Datagram { ttl: 1, ..fragment(0x2001) }.build())
+            .before(move |gateway, hook| {
+                map_ntp(gateway, hook);
+                let sent = gateway.run(hook, CONSUMER.ifindex, &fragment(0x2000).build());
+                assert_eq!(sent.verdict, Verdict::Redirect, "{:?}", gateway.drops());
+            })
+            .dropped(DropReason::TtlExceeded),
+        Case::new("fragment of nothing known", CONSUMER, fragment(1).build())
+            .only(Hook::Tc)
+            .dropped(DropReason::Fragment),
         Case::new("an ICMP error that ran out of hops", PROVIDER, error.build())
             .before(|gateway, hook| {
                 established(gateway, hook);

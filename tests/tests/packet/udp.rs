@@ -140,6 +140,9 @@ fn only_the_client_opens_and_only_mapped_ports() {
         datagram
     };
     let tiny = Datagram { payload: vec![0; 7], ..from_client(123, b"", Sum::Right) };
+    let whole = from_client(123, b"1234", Sum::Right);
+    let padded =
+        [Datagram { fragment: 0x2000, payload: Vec::new(), ..whole.clone() }.build(), whole.payload].concat();
     let map = |gateway: &mut Gateway, _| map_udp(gateway, 123);
     check([
         Case::new("port mapped for TCP only", CONSUMER, from_client(80, b"x", Sum::Right).build())
@@ -147,6 +150,9 @@ fn only_the_client_opens_and_only_mapped_ports() {
         Case::new("from the provider", PROVIDER, to_source.build())
             .dropped_unattributed(DropReason::Unsolicited),
         Case::new("longer than its packet", CONSUMER, short.build())
+            .before(map)
+            .dropped_unattributed(DropReason::Malformed),
+        Case::new("first fragment without a header, before padding that looks like one", CONSUMER, padded)
             .before(map)
             .dropped_unattributed(DropReason::Malformed),
         Case::new("shorter than a header", CONSUMER, tiny.build())
