@@ -11,7 +11,6 @@
 //! takes.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ use vpcep_common::tcp::flags::{ACK, FIN, RST, SYN};
 use vpcep_tests::packet::{Arp, Datagram, Mac, PSH, Segment, TCP, checksum};
 
 use crate::icmp_errors::{Error, set_rate, told_by};
+use crate::random::{Random, SHORTEST, seed, setting};
 use crate::runner::{Capacity, Gateway, Hook, Verdict};
 use crate::stage::{
     self, BACKEND, BACKEND_MAC, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, HOST_ADDRESS, Link,
@@ -37,8 +37,6 @@ const ICMP: u8 = 1;
 const DNS: SocketAddrV4 = SocketAddrV4::new(*ENDPOINT_ADDRESS.ip(), 53);
 const FLAGS: [u8; 10] =
     [SYN, SYN, ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, 0, SYN | FIN | RST | ACK];
-/// Ethernet and IPv4 headers: the kernel runs TC on nothing shorter.
-const SHORTEST: usize = 34;
 /// What the client's address adds to a segment.
 const TOA_LEN: usize = client_address::TOA_LEN as usize;
 /// Likewise.
@@ -56,15 +54,11 @@ fn whatever_comes_at_tc() {
     run(Hook::Tc);
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    env::var(name).ok().map_or(default, |value| value.parse().expect("a number"))
-}
-
 fn run(hook: Hook) {
     if is_skipped() {
         return;
     }
-    let seed = setting("VPCEP_FUZZ_SEED", u64::from(std::process::id()) << 20 ^ u64::from(stage::now()));
+    let seed = seed();
     let duration = Duration::from_secs(setting("VPCEP_FUZZ_SECS", 15));
     let mut play = Play::new(hook, seed);
     let started = Instant::now();
@@ -74,26 +68,6 @@ fn run(hook: Hook) {
     play.audit();
     eprintln!("{hook:?}: {} packets, {} sent on, seed {seed}", play.steps, play.sent);
     assert!(play.sent > play.steps / 20, "too few packets get anywhere to tell anything");
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
-        values[self.below(values.len())]
-    }
 }
 
 struct Play {
@@ -125,7 +99,7 @@ impl Play {
             hook,
             seed,
             gateway,
-            random: Random(seed),
+            random: Random::new(seed),
             generation: 1,
             ports: vec![2_000],
             clients: BTreeSet::new(),
@@ -146,7 +120,7 @@ impl Play {
             _ => {
                 let (from, mut frame) = self.packet();
                 if self.random.below(10) < 4 {
-                    self.break_something(&mut frame);
+                    self.random.break_frame(&mut frame);
                 }
                 self.send(from, &frame);
             }
@@ -279,20 +253,6 @@ impl Play {
         let destination = if kind == 8 { *DNS.ip() } else { destination };
         let datagram = Datagram::new(source, destination, ICMP, &message);
         (link, Datagram { to: link.mac, from: mac, ..datagram }.build())
-    }
-
-    fn break_something(&mut self, frame: &mut Vec<u8>) {
-        match self.random.below(4) {
-            0 => frame.truncate(SHORTEST + self.random.below(frame.len().max(SHORTEST) - SHORTEST + 1)),
-            1 => frame.extend(vec![0xee; self.random.below(40)]),
-            _ => {
-                for _ in 0..=self.random.below(3) {
-                    // The first 60 bytes decide; MACs are what they are.
-                    let at = 12 + self.random.below(frame.len().min(72) - 12);
-                    frame[at] ^= 1 << self.random.below(8);
-                }
-            }
-        }
     }
 
     fn send(&mut self, from: Link, frame: &[u8]) {

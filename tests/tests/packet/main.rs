@@ -26,6 +26,7 @@ mod icmp_errors;
 mod limits;
 mod malformed;
 mod not_ours;
+mod random;
 mod reaper;
 mod return_path;
 mod routes;
