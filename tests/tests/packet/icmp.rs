@@ -18,7 +18,7 @@ use crate::table::{Case, backend_data, check, client_data, established, first_so
 /// IANA number of ICMP.
 pub const ICMP: u8 = 1;
 /// A router of the provider's network.
-const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 24, 1);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 24, 1);
 
 /// An ICMP message with its checksum.
 pub fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8]) -> Vec<u8> {
@@ -28,7 +28,7 @@ pub fn message(kind: u8, code: u8, rest: [u8; 4], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn ping(kind: u8) -> Datagram {
+pub fn ping(kind: u8) -> Datagram {
     let payload = message(kind, 0, [1, 2, 0, 7], b"as odd as it gets");
     Datagram {
         to: CONSUMER.mac,
@@ -45,32 +45,32 @@ pub fn error(kind: u8, code: u8, rest: [u8; 4], about: &Segment, bytes: usize) -
 }
 
 /// What the backend's network says about what the client sent.
-fn from_provider(link: Link, source: Ipv4Addr, payload: &[u8]) -> Datagram {
+pub fn from_provider(link: Link, source: Ipv4Addr, payload: &[u8]) -> Datagram {
     Datagram { to: link.mac, from: BACKEND_MAC, ..Datagram::new(source, SOURCE, ICMP, payload) }
 }
 
-fn to_client(payload: &[u8]) -> Datagram {
+pub fn to_client(payload: &[u8]) -> Datagram {
     let datagram = Datagram::new(*ENDPOINT_ADDRESS.ip(), *CLIENT.ip(), ICMP, payload);
     Datagram { to: CLIENT_MAC, from: CONSUMER.mac, ttl: 63, ..datagram }
 }
 
 /// The client's segment as it left for the backend, with a hop less on the way.
-fn sent_to_backend() -> Segment {
+pub fn sent_to_backend() -> Segment {
     Segment { ttl: 62, ..stage::to_backend(&client_data(), first_source_port()) }
 }
 
 /// The same as the client knows it.
-fn sent_by_client() -> Segment {
+pub fn sent_by_client() -> Segment {
     Segment { ttl: 62, ..client_data() }
 }
 
-fn open(gateway: &mut Gateway, hook: Hook) {
+pub fn open(gateway: &mut Gateway, hook: Hook) {
     let port = established(gateway, hook);
     gateway.age(port.into(), 500);
 }
 
 /// RFC 4787 REQ-12, RFC 5508 REQ-6: an error neither ends a session nor refreshes it.
-fn is_as_it_was(gateway: &Gateway) {
+pub fn is_as_it_was(gateway: &Gateway) {
     assert_eq!(gateway.tcp_state(CLIENT), Some(State::Established));
     assert_eq!(gateway.connections(ENDPOINT).current, 1);
     let slot = gateway.slot(u32::from(first_source_port()));

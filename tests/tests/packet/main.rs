@@ -14,6 +14,7 @@ mod arp;
 mod balancing;
 mod client_address;
 mod concurrency;
+mod conformance;
 mod cut_off;
 mod disassembly;
 mod events;

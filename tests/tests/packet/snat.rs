@@ -23,13 +23,13 @@ pub fn probes(client: SocketAddrV4, shard_prefix_len: u8) -> Vec<u32> {
 }
 
 /// Puts the same slot at these numbers.
-fn fill(gateway: &mut Gateway, numbers: &[u32], slot: Slot) {
+pub fn fill(gateway: &mut Gateway, numbers: &[u32], slot: Slot) {
     for number in numbers {
         gateway.array(maps::SLOTS).set(*number, slot, 0).unwrap();
     }
 }
 
-fn used(usage: Use) -> Slot {
+pub fn used(usage: Use) -> Slot {
     let word = Word(0).claimed(ENDPOINT).live(State::Established, Word::COUNTED).with_use(usage);
     Slot { word: word.0, last_seen: stage::now(), ..Slot::default() }
 }

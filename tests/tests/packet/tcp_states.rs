@@ -15,15 +15,15 @@ use crate::table::{
     Case, backend_sends, check, client_sends, first_source_port, on_each_hook, refusal_of, syn,
 };
 
-type Steps = &'static [(Side, u8)];
+pub type Steps = &'static [(Side, u8)];
 
-const FIN_ACK: u8 = FIN | ACK;
-const SYN_ACK: u8 = SYN | ACK;
-const HANDSHAKE: Steps = &[(Client, SYN), (Backend, SYN_ACK), (Client, ACK)];
-const CLOSED_BY_CLIENT: Steps = &[(Client, FIN_ACK), (Backend, ACK), (Backend, FIN_ACK), (Client, ACK)];
+pub const FIN_ACK: u8 = FIN | ACK;
+pub const SYN_ACK: u8 = SYN | ACK;
+pub const HANDSHAKE: Steps = &[(Client, SYN), (Backend, SYN_ACK), (Client, ACK)];
+pub const CLOSED_BY_CLIENT: Steps = &[(Client, FIN_ACK), (Backend, ACK), (Backend, FIN_ACK), (Client, ACK)];
 
 /// Has both sides say what the steps say.
-fn converse(gateway: &Gateway, hook: Hook, steps: Steps) {
+pub fn converse(gateway: &Gateway, hook: Hook, steps: Steps) {
     for (side, flags) in steps {
         match side {
             Client => _ = client_sends(gateway, hook, &stage::from_client(CLIENT, *flags)),

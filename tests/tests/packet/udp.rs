@@ -69,7 +69,7 @@ pub fn flow(port: u16) -> FlowKey {
     FlowKey { destination_port: Be16::new(port), protocol: IPPROTO_UDP, ..stage::flow(CLIENT) }
 }
 
-fn word(gateway: &Gateway, port: u16) -> Option<Word> {
+pub fn word(gateway: &Gateway, port: u16) -> Option<Word> {
     gateway.slot_of(&flow(port)).map(|slot| Word(gateway.slot(slot).word))
 }
 
@@ -91,7 +91,7 @@ pub fn client_sends(gateway: &Gateway, hook: Hook, port: u16, payload: &[u8], su
 }
 
 /// Sends a datagram of the backend and expects it at the client.
-fn backend_sends(gateway: &Gateway, hook: Hook, port: u16, payload: &[u8], sum: Sum) {
+pub fn backend_sends(gateway: &Gateway, hook: Hook, port: u16, payload: &[u8], sum: Sum) {
     let datagram = udp(BACKEND, source(gateway, port), payload, sum);
     let frame = Datagram { to: PROVIDER.mac, from: BACKEND_MAC, ..datagram }.build();
     let outcome = gateway.run(hook, PROVIDER.ifindex, &frame);
