@@ -30,7 +30,11 @@ impl Wire {
         netns.inside(|| Self::open_here(interface).with_context(|| format!("a packet socket on {interface}")))
     }
 
-    fn open_here(interface: &str) -> Result<Self> {
+    /// Opens it in the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// As [`Wire::open`].
+    pub fn open_here(interface: &str) -> Result<Self> {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if fd < 0 {

@@ -405,7 +405,7 @@ fn judge_error(
     if out.len() == want.len() && plain(out) == plain(&want) { Ok(()) } else { Err("an error about nothing") }
 }
 
-fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: &[u8]) -> Vec<u8> {
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, bytes: &[u8]) -> Vec<u8> {
     let mut header = [source.octets(), destination.octets()].concat();
     header.extend([0, protocol]);
     header.extend((bytes.len() as u16).to_be_bytes());
@@ -417,7 +417,7 @@ fn is_later_fragment(packet: &Datagram) -> bool {
 }
 
 /// Whether the checksum behind the IP header is right, or there is none.
-fn is_sound(packet: &Datagram) -> bool {
+pub fn is_sound(packet: &Datagram) -> bool {
     let over = |bytes: &[u8]| {
         checksum(&[&pseudo_header(packet.source, packet.destination, packet.protocol, bytes), bytes].concat())
             == 0

@@ -16,6 +16,7 @@ mod client_address;
 mod concurrency;
 mod conformance;
 mod cut_off;
+mod differential;
 mod disassembly;
 mod events;
 mod forward_known;
