@@ -1,20 +1,25 @@
 //! RFC 5508: ICMP.
 
-use vpcep_common::counter::DropReason;
+use vpcep_common::counter::{Connections, DropReason};
 use vpcep_common::endpoint::NO_ENDPOINT;
-use vpcep_common::endpoint::policy::{ACCEPTED, SILENT};
+use vpcep_common::endpoint::policy::{ACCEPTED, ICMP as BY_ICMP, SILENT};
+use vpcep_common::maps;
 use vpcep_common::tcp::State;
 use vpcep_tests::packet::{Datagram, Segment};
 
-use super::{at_source, dropped, hairpin, is_silent_for, sent};
+use super::{NTP, at_source, dropped, hairpin, is_silent_for, sent};
 use crate::icmp::{
     ICMP, ROUTER, error, from_provider, message, ping, sent_by_client, sent_to_backend, to_client,
 };
+use crate::icmp_errors::{PROHIBITED, set_rate, told_by};
 use crate::stage::{
     self, BACKEND, BACKEND_MAC, CLIENT, CLIENT_MAC, CONSUMER, ENDPOINT, ENDPOINT_ADDRESS, LIMIT, PROVIDER,
     SOURCE,
 };
-use crate::table::{backend_data, client_data, established, first_source_port, on_each_hook, syn};
+use crate::table::{
+    backend_data, client_data, established, first_source_port, on_each_hook, refusal_of, syn,
+};
+use crate::udp::{Sum, from_client, map_udp};
 
 /// An error of the provider's network, and what it must become for the client.
 fn check_towards_client(
@@ -145,6 +150,29 @@ fn rfc5508_req7_errors_within_one_vpc_are_translated() {
         let came = Datagram { to: CONSUMER.mac, from: mac, ..came };
         let told = sent(gateway, hook, CONSUMER, &came.build());
         assert_eq!(Datagram::parse(&told), Some(to_client(&error(3, 3, [0; 4], &syn(), 8))));
+    });
+}
+
+/// A refused datagram is answered by 3/13, at a rate; a refused connection by a reset, unless its
+/// endpoint is to tell by ICMP.
+#[test]
+fn rfc5508_req8_who_is_refused_is_told() {
+    on_each_hook(|gateway, hook| {
+        map_udp(gateway, NTP);
+        let refused = |gateway: &crate::runner::Gateway, frame: &[u8]| {
+            assert_eq!(sent(gateway, hook, CONSUMER, frame), told_by(&CONSUMER, PROHIBITED, frame));
+        };
+        gateway.set_policy(ACCEPTED | BY_ICMP, 1, 0);
+        refused(gateway, &from_client(NTP, b"one too many", Sum::Right).build());
+        refused(gateway, &syn().build());
+        gateway.set_policy(ACCEPTED, 2, 0);
+        let reset = sent(gateway, hook, CONSUMER, &syn().build());
+        assert_eq!(Segment::parse(&reset), Some(refusal_of(&syn())));
+        gateway.array(maps::CONNECTIONS).set(ENDPOINT, Connections::default(), 0).unwrap();
+        set_rate(gateway, 1);
+        refused(gateway, &from_client(NTP, b"the first of a second", Sum::Right).build());
+        dropped(gateway, hook, CONSUMER, &from_client(NTP, b"the next", Sum::Right).build());
+        assert_eq!(gateway.drops(), [(ENDPOINT, DropReason::ConnectionLimit.name(), 5)]);
     });
 }
 

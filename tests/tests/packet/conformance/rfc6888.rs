@@ -53,8 +53,8 @@ fn rfc6888_req8_a_port_rests_for_two_minutes() {
     });
 }
 
-/// (A) the packet is dropped, (C) no other mapping goes to make room. Instead of an ICMP message (B)
-/// the client gets a reset, which ends its attempt as well.
+/// (A) the packet is dropped, (C) no other mapping goes to make room. (B) how the client is told is
+/// `rfc5508_req8_who_is_refused_is_told`.
 #[test]
 fn rfc6888_req11_no_mapping_goes_to_make_room() {
     on_each_hook(|gateway, hook| {

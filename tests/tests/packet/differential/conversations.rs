@@ -311,6 +311,12 @@ fn odd_segments() -> Vec<Conversation> {
             .ttl(1)
             .says(Client, ACK, b"x")
             .ttl(0),
+        new("refused out of sight")
+            .says(Client, SYN, b"")
+            .says(Backend, RST | ACK, b"")
+            .ttl(1)
+            .again()
+            .ttl(64),
         new("padding in the IP header")
             .handshake()
             .says(Client, ACK, b"x")

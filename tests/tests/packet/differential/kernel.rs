@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddrV4;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -92,13 +93,13 @@ impl Kernel {
     }
 }
 
-/// A datagram that is routed as it is. The ports in it are told apart by nothing else.
+/// A datagram that is routed as it is, and told from others by the number in it.
 fn marker(from: Side, number: u64) -> Datagram {
     let (source, destination, mac) = match from {
         Side::Client => (CLIENT, BACKEND, CLIENT_MAC),
         Side::Backend => (BACKEND, CLIENT, BACKEND_MAC),
     };
-    let at = |address: std::net::SocketAddrV4| std::net::SocketAddrV4::new(*address.ip(), MARKER);
+    let at = |address: SocketAddrV4| SocketAddrV4::new(*address.ip(), MARKER);
     let datagram = udp(at(source), at(destination), &number.to_be_bytes(), Sum::Right);
     Datagram { to: link(from).mac, from: mac, ..datagram }
 }

@@ -18,7 +18,7 @@ mod rules;
 use std::net::SocketAddrV4;
 
 use vpcep_common::endpoint::policy::ACCEPTED;
-use vpcep_common::tcp::{Side, State};
+use vpcep_common::tcp::Side;
 
 use conversations::{Conversation, Ends, recorded};
 use frames::{Canonical, break_copy, source_port};
@@ -34,7 +34,9 @@ use crate::udp::map_udp;
 /// A port of the endpoint that leads to the backend over UDP.
 const NTP: u16 = 123;
 /// Conversations with a broken packet.
-const BROKEN: usize = 12_000;
+const BROKEN: usize = 6_000;
+/// Offset of the time to live.
+const HOPS: usize = 14 + 8;
 /// Port of the client in the first conversation.
 const FIRST_CLIENT_PORT: u16 = 20_000;
 
@@ -77,6 +79,8 @@ struct Both {
     seed: u64,
     /// The broken copy of the conversation, once it has been sent.
     copy: Option<Vec<u8>>,
+    /// Whether a packet of the conversation has run out of hops.
+    has_lost_one: bool,
     gateway: Gateway,
     kernel: Kernel,
     next_client: u16,
@@ -96,6 +100,7 @@ impl Both {
         Self {
             seed,
             copy: None,
+            has_lost_one: false,
             gateway,
             kernel,
             next_client: FIRST_CLIENT_PORT,
@@ -109,7 +114,7 @@ impl Both {
     fn play(&mut self, conversation: &Conversation, broken: Option<(usize, Random)>) {
         let client = SocketAddrV4::new(*CLIENT.ip(), self.next_client);
         self.next_client += 1;
-        self.copy = None;
+        (self.copy, self.has_lost_one) = (None, false);
         let mut ends = [Ends { client, source_port: 1 }; 2];
         for (number, packet) in conversation.packets.iter().enumerate() {
             let frames = ends.map(|ends| conversation.frame(number, ends));
@@ -137,12 +142,13 @@ impl Both {
         frames: [Vec<u8>; 2],
     ) -> Option<[Option<u16>; 2]> {
         self.packets += 1;
-        let state = self.state(client);
+        let state = self.gateway.tcp_state(client);
         let ours = self.forward(side, &frames[0]);
         let kernels = self.kernel.forward(side, &frames[1]).unwrap();
         let [seen, known] =
             [&ours, &kernels].map(|frame| frame.as_ref().map(|frame| Canonical::of(side, frame)));
         if seen == known {
+            self.has_lost_one |= frames[0][HOPS] <= 1;
             self.forwarded += u64::from(ours.is_some());
             return Some(
                 [ours, kernels].map(|frame| {
@@ -150,7 +156,9 @@ impl Both {
                 }),
             );
         }
-        let difference = Difference { side, frame: &frames[0], state, ours: seen, kernels: known };
+        let has_lost_one = self.has_lost_one;
+        let difference =
+            Difference { side, frame: &frames[0], state, has_lost_one, ours: seen, kernels: known };
         let Some(rule) = RULES.iter().position(|rule| (rule.explains)(&difference)) else {
             panic!(
                 "{name:?}, packet of the {side:?}, state {state:?}, seed {}\ncopy    {:02x?}\nin      {:02x?}\nours    {ours:02x?}\nkernel's {kernels:02x?}\n{:?}",
@@ -162,11 +170,6 @@ impl Both {
         };
         self.applied[rule] += 1;
         None
-    }
-
-    /// State of the client's TCP connection at ours.
-    fn state(&self, client: SocketAddrV4) -> Option<State> {
-        self.gateway.tcp_state(client)
     }
 
     /// What ours sends to the other side.

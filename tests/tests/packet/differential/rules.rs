@@ -19,6 +19,8 @@ pub struct Difference<'a> {
     pub frame: &'a [u8],
     /// Of our session before it came.
     pub state: Option<State>,
+    /// Whether a packet of the conversation has run out of hops.
+    pub has_lost_one: bool,
     /// What ours forwarded.
     pub ours: Option<Canonical>,
     /// What the kernel forwarded.
@@ -68,7 +70,7 @@ pub struct Rule {
 }
 
 /// All of them; the first that explains a difference is taken.
-pub const RULES: [Rule; 10] = [
+pub const RULES: [Rule; 11] = [
     Rule {
         name: "sum",
         reason: "nf_conntrack judges TCP and UDP sums; that is the receiver's (RFC 9293 section 3.1, RFC 768), and a sum that is wrong stays as wrong as it was",
@@ -110,6 +112,11 @@ pub const RULES: [Rule; 10] = [
         },
     },
     Rule {
+        name: "hops",
+        reason: "nf_conntrack follows what then runs out of hops, such as a reset; ours follows what it forwards",
+        explains: |difference| difference.only_ours() && difference.has_lost_one,
+    },
+    Rule {
         name: "refused before",
         reason: "nf_conntrack forgets a refused connection at once; ours keeps it for what is late (RFC 7857 section 2)",
         explains: |difference| difference.only_ours() && difference.state == Some(State::TimeWait),
@@ -142,8 +149,9 @@ pub const RULES: [Rule; 10] = [
         name: "source quench",
         reason: "deprecated (RFC 6633): not to be acted upon by anyone, and RFC 5508 REQ-11 lets it be dropped",
         explains: |difference| {
-            let is_quench =
-                difference.packet().is_some_and(|packet| packet.protocol == ICMP && packet.payload[0] == 4);
+            let is_quench = difference
+                .packet()
+                .is_some_and(|packet| packet.protocol == ICMP && packet.payload.first() == Some(&4));
             difference.only_kernels() && is_quench
         },
     },
