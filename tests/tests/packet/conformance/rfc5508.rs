@@ -171,6 +171,10 @@ fn rfc5508_req8_who_is_refused_is_told() {
         gateway.array(maps::CONNECTIONS).set(ENDPOINT, Connections::default(), 0).unwrap();
         set_rate(gateway, 1);
         refused(gateway, &from_client(NTP, b"the first of a second", Sum::Right).build());
+        // However long it takes to get here, the second is not over.
+        let paid = gateway.connections(ENDPOINT);
+        let longer = Connections { errors_until: paid.errors_until + 60_000_000_000, ..paid };
+        gateway.array(maps::CONNECTIONS).set(ENDPOINT, longer, 0).unwrap();
         dropped(gateway, hook, CONSUMER, &from_client(NTP, b"the next", Sum::Right).build());
         assert_eq!(gateway.drops(), [(ENDPOINT, DropReason::ConnectionLimit.name(), 5)]);
     });

@@ -42,7 +42,7 @@ fn rfc6888_req8_a_port_rests_for_two_minutes() {
         // Somebody else had the port that the client would get.
         let mut other = used(Use::Free);
         let freed = |secs| stage::now().wrapping_sub(vpcep_common::session::ticks(secs));
-        other.last_seen = freed(REST_SECS - 2);
+        other.last_seen = freed(REST_SECS - 5);
         fill(gateway, &wanted[..1], other);
         assert_eq!(u32::from(client_sends(gateway, hook, &syn())), wanted[1], "at rest");
         client_sends(gateway, hook, &stage::from_client(CLIENT, RST));
