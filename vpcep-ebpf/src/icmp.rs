@@ -23,7 +23,7 @@ use vpcep_common::tcp::{IPPROTO_TCP, IPPROTO_UDP, Side};
 
 use crate::endpoint::{self, Address, Policy};
 use crate::packet::Packet;
-use crate::parse::{Headers, field};
+use crate::parse::{Headers, L3, field};
 use crate::pipeline::{Scene, check_policy, drop};
 use crate::rewrite::{self, Rewrite, TTL};
 use crate::session::{self, Session};
@@ -351,9 +351,11 @@ fn relay<P: Packet>(packet: &mut P, headers: &Headers, inner: &Inner, to: &Rewri
     // SAFETY: bounds checked just now.
     unsafe { *at = [to.destination_port.0, to.source_port.0] };
     let mut changed = ports;
-    // The error need not be long enough to have a TCP checksum in it.
-    let check_at = if inner.protocol == IPPROTO_UDP { 6 } else { 16 };
-    if let Some(check) = packet.at::<u16>(inner.l4() + check_at) {
+    // The error need not be long enough to have a TCP checksum in it, and what is behind it in the
+    // frame is none.
+    let check_at = inner.l4() + if inner.protocol == IPPROTO_UDP { 6 } else { 16 };
+    let is_inside = check_at + size_of::<u16>() <= L3 + usize::from(headers.ip_len);
+    if is_inside && let Some(check) = packet.at::<u16>(check_at) {
         // SAFETY: bounds checked just now.
         let known = unsafe { *check };
         if inner.protocol == IPPROTO_TCP || known != 0 {
