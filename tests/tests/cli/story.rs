@@ -163,9 +163,9 @@ pub const STORY: &[Step] = &[
     step(
         PROVIDER,
         "service update shop --tcp-proxy proxy_open --proxy-profile azure",
-        Prints(&[("/tcp_proxy", "\"proxy_open\""), ("/proxy_profile", "\"azure\"")]),
+        Prints(&[("/tcp_proxy", "proxy_open"), ("/proxy_profile", "azure")]),
     ),
-    step(PROVIDER, "service update shop --tcp-proxy close", Prints(&[("/tcp_proxy", "\"close\"")])),
+    step(PROVIDER, "service update shop --tcp-proxy close", Prints(&[("/tcp_proxy", "close")])),
     step(CONSUMER, "service find {full_name}", Prints(&[("/id", "{service}")])),
     step(CONSUMER, "service find local.none.{domain}", Refused("EndPoint.")),
     // Who may connect.
